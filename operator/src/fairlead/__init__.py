@@ -1,0 +1,1 @@
+"""Fairlead: a Kubernetes operator that serves language models."""

@@ -1,0 +1,1 @@
+"""The ModelDeployment resource: models, conditions and the CustomResourceDefinition made from them."""

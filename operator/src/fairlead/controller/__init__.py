@@ -1,0 +1,1 @@
+"""Edges, work queue, metrics and the process itself."""

@@ -1,0 +1,1 @@
+"""Level-triggered reconcile: read, decide, apply, report."""

@@ -1,0 +1,1 @@
+"""Pure builders from a ModelDeployment to the manifests of its children."""

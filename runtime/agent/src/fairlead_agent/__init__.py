@@ -1,0 +1,1 @@
+"""The agent that supervises an engine inside its container."""
