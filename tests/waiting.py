@@ -1,0 +1,41 @@
+"""Wait on a condition with a deadline: the only place where a test lets time pass."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class DeadlineError(AssertionError):
+    """What was waited for did not happen in time; the message says what, how long, and what was last seen."""
+
+
+def until(what: str, probe: Callable[[], T], *, seconds: float, every: float = 0.5, describe: Callable[[], str] | None = None) -> T:
+    """Call probe until it returns something truthy and return that.
+
+    Args:
+        what: the condition in words, for the failure.
+        probe: looks; may raise, which counts as "not yet" and is shown in the failure.
+        seconds: the deadline.
+        every: pause between two looks, in seconds.
+        describe: called once on failure, for the state at hand.
+
+    Raises:
+        DeadlineError: the deadline passed.
+    """
+    start = time.monotonic()
+    seen: object = None
+    while True:
+        try:
+            result = probe()
+        except (AssertionError, OSError, ValueError, KeyError, LookupError, RuntimeError) as error:
+            seen = f"{type(error).__name__}: {error}"
+        else:
+            if result:
+                return result
+            seen = result
+        if time.monotonic() - start > seconds:
+            more = f"\n{describe()}" if describe else ""
+            raise DeadlineError(f"not within {seconds:.0f} s: {what}; last seen: {seen!r}{more}")
+        time.sleep(every)
