@@ -1,0 +1,103 @@
+"""Condition types and reasons of a ModelDeployment, each with its meaning. docs/reference/conditions.md is made from this file.
+
+A reason is a promise: people write alerts on it. Rename none; add new ones here, with a meaning, before they are used.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class _Documented(StrEnum):
+    """A string that knows what it means."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class ConditionType(_Documented):
+    """The conditions of a ModelDeployment, in the order in which status.conditions lists them."""
+
+    READY = "Ready", "Every replica that the spec asks for serves, and all of them run the present spec."
+    CONFIGURATION_VALID = "ConfigurationValid", "The spec can be turned into pods."
+    REPLICAS_AVAILABLE = "ReplicasAvailable", "As many replicas serve as the spec asks for, whichever spec they run."
+    PROGRESSING = "Progressing", "A rollout, a change of scale or a first start is under way."
+    STALLED = "Stalled", "Nothing will move until somebody changes something; the message says what."
+
+
+class Reason(_Documented):
+    """Why a condition has the status that it has."""
+
+    # Everything is as it should be.
+    READY = "Ready", "Every wanted replica serves and runs the present spec."
+    CONFIGURATION_VALID = "ConfigurationValid", "The spec was checked and nothing is wrong with it."
+    REPLICAS_AVAILABLE = "ReplicasAvailable", "As many replicas serve as are wanted."
+    SCALED_TO_ZERO = "ScaledToZero", "spec.replicas is 0: nothing serves, and nothing should."
+    ROLLOUT_COMPLETE = "RolloutComplete", "Every replica runs the present spec; nothing is under way."
+    NOT_STALLED = "NotStalled", "Nothing waits for a person."
+
+    # Something is under way.
+    ROLLOUT_IN_PROGRESS = (
+        "RolloutInProgress",
+        "Replicas with the present spec take over; streams on the old ones end by themselves.",
+    )
+    SCALING = "Scaling", "Replicas are being added or taken away."
+    TERMINATING = "Terminating", "The ModelDeployment is being deleted; its replicas finish their streams."
+
+    # The spec cannot be turned into pods.
+    UNKNOWN_ENGINE_FLAG = "UnknownEngineFlag", "spec.engine.args has a flag that this engine version does not have."
+    INVALID_ENGINE_FLAG_VALUE = "InvalidEngineFlagValue", "A value in spec.engine is not one that the engine's flag takes."
+    REFUSED_ENGINE_FLAG = "RefusedEngineFlag", "spec.engine.args has a flag that is unsafe, or that a field sets."
+    UNSUPPORTED_ENGINE_VERSION = "UnsupportedEngineVersion", "Fairlead has no table of flags for spec.engine.version."
+    NO_ENGINE_IMAGE = "NoEngineImage", "Neither spec.engine.image nor the operator's settings name an image."
+    INVALID_SPEC = "InvalidSpec", "The operator cannot read the spec: operator and CRD are of different releases."
+    NAME_CONFLICT = "NameConflict", "An object that Fairlead would create exists already and belongs to something else."
+    CLAIM_NOT_FOUND = "ClaimNotFound", "The PersistentVolumeClaim that spec.model.uri names does not exist in this namespace."
+    CLAIM_NOT_BOUND = "ClaimNotBound", "The PersistentVolumeClaim that spec.model.uri names has no volume yet."
+    APPLY_FAILED = "ApplyFailed", "The API server refused a child object: a quota, an admission policy, or missing rights."
+
+    # Replicas are missing, seen by Kubernetes.
+    REPLICAS_UNAVAILABLE = "ReplicasUnavailable", "Fewer replicas serve than are wanted; the message says why, if known."
+    POD_STARTING = "PodStarting", "A replica's containers are being created."
+    UNSCHEDULABLE = "Unschedulable", "No node takes the pod: the scheduler's words are in the message."
+    NO_SPARE_GPU = "NoSpareGPU", "A rollout needs a GPU that is not free; rollout.maxSurge: 0 with maxUnavailable: 1 needs none."
+    IMAGE_PULL_FAILED = "ImagePullFailed", "A node cannot pull an image of the pod."
+    CONTAINER_CONFIG_INVALID = (
+        "ContainerConfigInvalid",
+        "A container cannot be made; mostly a Secret or ConfigMap that env names is missing.",
+    )
+    ENGINE_CRASH_LOOPING = "EngineCrashLooping", "The engine container keeps ending soon after its start."
+    ENGINE_OUT_OF_MEMORY = "EngineOutOfMemory", "The kernel killed the engine at its memory limit (host memory, not the GPU's)."
+    SIDECAR_FAILED = "SidecarFailed", "The proxy in the pod does not start or keeps ending."
+    POD_FAILED = "PodFailed", "A replica's pod ended or was evicted; another takes its place."
+    QUOTA_EXCEEDED = "QuotaExceeded", "A ResourceQuota of the namespace refuses the pods."
+    POD_REFUSED = "PodRefused", "An admission policy of the cluster refuses the pods."
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded", "No new replica became ready in the time that a start may take."
+    AGENT_UNREACHABLE = "AgentUnreachable", "The pod runs, and its agent does not answer the operator."
+
+    # Replicas are missing, told by the agent in the pod.
+    GPU_MEMORY_INSUFFICIENT = "GPUMemoryInsufficient", "Less GPU memory is free than the engine will take: its start waits."
+    GPU_NOT_FOUND = "GPUNotFound", "The container sees no GPU."
+    NVML_UNAVAILABLE = "NVMLUnavailable", "The NVIDIA management library is missing or answers with an error."
+    NVML_HUNG = "NVMLHung", "The NVIDIA management library does not come back from a call."
+    ECC_UNCORRECTED = "ECCUncorrected", "The GPU has counted new memory errors that ECC could not correct."
+    XID_FATAL = "XidFatal", "The driver reported an Xid that an application does not survive."
+    GPU_MEMORY_BELOW_FLOOR = "GPUMemoryBelowFloor", "Less GPU memory is free than health.gpuMemoryFloor while the engine runs."
+    ENGINE_ALLOCATION_MISSING = "EngineAllocationMissing", "The engine runs without the GPU memory that it should hold."
+    ENGINE_STARTING = "EngineStarting", "The engine process runs and does not answer yet: it loads the model."
+    WARMUP_RUNNING = "WarmupRunning", "The warm-up requests run."
+    WARMUP_FAILED = "WarmupFailed", "A warm-up request failed; it is tried again until health.startupTimeoutSeconds is over."
+    ENGINE_UNREACHABLE = "EngineUnreachable", "The engine has not answered three health requests in a row."
+    ENGINE_STALLED = (
+        "EngineStalled",
+        "The engine has work and makes no token, or is idle and does not answer a one-token request.",
+    )
+    ENGINE_EXITED = "EngineExited", "The engine process ended."
+    STARTUP_DEADLINE_EXCEEDED = "StartupDeadlineExceeded", "The engine was not warmed up within health.startupTimeoutSeconds."
+    DRAINING = "Draining", "The replica is ending: it takes no new request and finishes its streams."

@@ -1,0 +1,118 @@
+"""The ModelDeployment: one language model, served by some number of equal replicas."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from fairlead.api.base import API_VERSION, KIND, ApiModel, Quantity
+from fairlead.api.engine import Engine
+from fairlead.api.markers import Cel
+from fairlead.api.pod import Accelerator, Pod
+from fairlead.api.status import Status
+
+
+class Model(ApiModel):
+    """Which model, and under which name clients ask for it."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Where the model lies: pvc://CLAIM or pvc://CLAIM/PATH, a folder on a PersistentVolumeClaim of this namespace."""
+    served_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """The name that clients put into the request's model field. Default: the name of the ModelDeployment."""
+
+
+class Warmup(ApiModel):
+    """Requests that a replica answers to itself before it takes any from outside."""
+
+    enabled: bool = True
+    """Whether to warm up. Without it one short request is sent all the same: no replica is ready before a decode has worked."""
+    requests: Annotated[int, Field(ge=1, le=256)] = 8
+    """How many requests."""
+    prompt_tokens: Annotated[int, Field(ge=1, le=8192)] = 64
+    """Length of each prompt, in tokens, about."""
+    max_tokens: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Length of each answer, in tokens."""
+
+
+class Health(ApiModel):
+    """When a replica counts as ready, and when it is restarted."""
+
+    stall_seconds: Annotated[int, Field(ge=15, le=3600)] = 60
+    """How long an engine with work may go without making a token before it is restarted, in seconds."""
+    startup_timeout_seconds: Annotated[int, Field(ge=60, le=7200)] = 900
+    """How long the engine may take from its start to the end of warm-up, in seconds. Waiting for GPU memory does not count."""
+    gpu_memory_floor: Quantity = "128Mi"
+    """GPU memory that must stay free while the engine runs; below it the replica is taken out of service."""
+
+
+class Rollout(ApiModel):
+    """How replicas are replaced when the spec changes. No stream is cut."""
+
+    rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule="self.maxSurge > 0 || self.maxUnavailable > 0",
+            message="spec.rollout: maxSurge and maxUnavailable cannot both be 0, or no replica could ever be replaced; "
+            "write maxSurge: 1, or maxUnavailable: 1 where no GPU is spare",
+        ),
+    )
+    max_surge: Annotated[int, Field(ge=0, le=100)] = 1
+    """How many replicas more than spec.replicas may exist during a rollout. Each needs a spare GPU."""
+    max_unavailable: Annotated[int, Field(ge=0, le=100)] = 0
+    """How many replicas fewer than spec.replicas may serve during a rollout."""
+    max_stream_seconds: Annotated[int, Field(ge=30, le=86_400)] = 600
+    """How long a stream on a replica that is being replaced may go on, in seconds."""
+
+
+class ModelDeploymentSpec(ApiModel):
+    """What is wanted."""
+
+    model: Model
+    """Which model, and under which name clients ask for it."""
+    engine: Engine = Field(default_factory=Engine)
+    """The program that runs the model."""
+    accelerator: Accelerator = Field(default_factory=Accelerator)
+    """The GPU of a replica, and the nodes that have it."""
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 2
+    """How many replicas serve the model. 0 stops it and frees its GPUs."""
+    warmup: Warmup = Field(default_factory=Warmup)
+    """Requests that a replica answers to itself before it takes any from outside."""
+    health: Health = Field(default_factory=Health)
+    """When a replica counts as ready, and when it is restarted."""
+    rollout: Rollout = Field(default_factory=Rollout)
+    """How replicas are replaced when the spec changes."""
+    pod: Pod = Field(default_factory=Pod)
+    """What the pods carry beyond what Fairlead needs."""
+
+
+class ObjectMeta(ApiModel):
+    """The part of metadata that Fairlead reads."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    namespace: str
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class ModelDeployment(ApiModel):
+    """One language model, served by some number of equal replicas behind one Service."""
+
+    api_version: Literal["serving.fairlead.dev/v1alpha1"] = API_VERSION
+    kind: Literal["ModelDeployment"] = KIND
+    metadata: ObjectMeta
+    spec: ModelDeploymentSpec
+    """What is wanted."""
+    status: Status = Field(default_factory=Status)
+    """What the operator has seen."""
+
+    @property
+    def served_name(self) -> str:
+        """The name that clients ask for."""
+        return self.spec.model.served_name or self.metadata.name
