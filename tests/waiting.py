@@ -11,7 +11,9 @@ class DeadlineError(AssertionError):
     """What was waited for did not happen in time; the message says what, how long, and what was last seen."""
 
 
-def until(what: str, probe: Callable[[], T], *, seconds: float, every: float = 0.5, describe: Callable[[], str] | None = None) -> T:
+def until(
+    what: str, probe: Callable[[], T], *, seconds: float, every: float = 0.5, describe: Callable[[], str] | None = None
+) -> T:
     """Call probe until it returns something truthy and return that.
 
     Args:

@@ -71,7 +71,18 @@ class World:
     def gpu_of(self, pod: Object) -> FakeGPU:
         """The fake GPU that the kubelet gave to the pod's engine container."""
         ip = pod["metadata"]["name"]
-        said = self.kube.run("exec", ip, "-n", self.namespace, "-c", "engine", "--", "python3", "-c", "import os; print(os.environ['NVIDIA_VISIBLE_DEVICES'])")
+        said = self.kube.run(
+            "exec",
+            ip,
+            "-n",
+            self.namespace,
+            "-c",
+            "engine",
+            "--",
+            "python3",
+            "-c",
+            "import os; print(os.environ['NVIDIA_VISIBLE_DEVICES'])",
+        )
         return FakeGPU(self.cluster.gpus / said.stdout.strip())
 
     def create(self, name: str, *, wait: float | None = 300, **spec: Any) -> Object:
@@ -85,7 +96,18 @@ class World:
     def remove(self, name: str) -> None:
         """Delete a ModelDeployment and its pods without a drain: the test is over."""
         self.kube.delete("mdep", name, self.namespace)
-        self.kube.run("delete", "pods", "-n", self.namespace, "-l", f"{SELECTOR}={name}", "--grace-period=0", "--force", check=False, timeout=120)
+        self.kube.run(
+            "delete",
+            "pods",
+            "-n",
+            self.namespace,
+            "-l",
+            f"{SELECTOR}={name}",
+            "--grace-period=0",
+            "--force",
+            check=False,
+            timeout=120,
+        )
         until("its pods are gone", lambda: not self.kube.list("pods", self.namespace, f"{SELECTOR}={name}"), seconds=60)
 
 
@@ -142,8 +164,24 @@ def operator(cluster: Cluster, kube: Kube) -> str:
 
 def install(cluster: Cluster, *extra: str) -> None:
     command = [
-        *(str(cluster.helm), f"--kubeconfig={cluster.kubeconfig}", "upgrade", "--install", "fairlead", str(ROOT / "charts/fairlead")),
-        *("--namespace", "fairlead-system", "--create-namespace", "--values", str(cluster.state / "values.yaml"), "--wait", "--timeout", "3m"),
+        *(
+            str(cluster.helm),
+            f"--kubeconfig={cluster.kubeconfig}",
+            "upgrade",
+            "--install",
+            "fairlead",
+            str(ROOT / "charts/fairlead"),
+        ),
+        *(
+            "--namespace",
+            "fairlead-system",
+            "--create-namespace",
+            "--values",
+            str(cluster.state / "values.yaml"),
+            "--wait",
+            "--timeout",
+            "3m",
+        ),
         *extra,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
@@ -155,7 +193,11 @@ def world(cluster: Cluster, kube: Kube, operator: str, request: pytest.FixtureRe
     """A namespace of its own, `restricted`, with a claim on the tiny model; removed with all that is in it."""
     name = "e2e-" + request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
     kube.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        }
     )
     kube.apply(*model_claim(cluster, name))
     made = World(cluster, kube, name)
@@ -176,7 +218,9 @@ def model_claim(cluster: Cluster, namespace: str) -> tuple[Object, Object]:
         "local": {"path": str(cluster.models)},
         "claimRef": {"namespace": namespace, "name": "models"},
         "nodeAffinity": {
-            "required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]}
+            "required": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]
+            }
         },
     }
     volume = f"models-{namespace}"

@@ -22,7 +22,9 @@ print(json.dumps(found))
 
 def processes(world: World, pod: Object) -> dict[int, tuple[str, str]]:
     """Pid -> (command line, state letter) of what runs in the engine container beside the agent."""
-    said = world.kube.run("exec", pod["metadata"]["name"], "-n", world.namespace, "-c", "engine", "--", "python3", "-c", LIST).stdout
+    said = world.kube.run(
+        "exec", pod["metadata"]["name"], "-n", world.namespace, "-c", "engine", "--", "python3", "-c", LIST
+    ).stdout
     return {int(pid): (line, state) for pid, (line, state) in json.loads(said).items()}
 
 

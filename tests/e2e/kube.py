@@ -20,7 +20,9 @@ class Kube:
     kubectl: Path
     kubeconfig: Path
 
-    def run(self, *args: str, stdin: str | None = None, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *args: str, stdin: str | None = None, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """kubectl with these arguments; with check, a failure is an assertion that shows what kubectl said."""
         done = subprocess.run(
             [str(self.kubectl), f"--kubeconfig={self.kubeconfig}", *args],
@@ -49,7 +51,14 @@ class Kube:
         return items
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
-        self.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.run(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            "-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+        )
 
     def merge(self, kind: str, name: str, patch: Mapping[str, Any], namespace: str = "default", *extra: str) -> None:
         self.run("patch", kind, name, "-n", namespace, "--type=merge", "-p", json.dumps(patch), *extra)
@@ -107,7 +116,11 @@ def wait_ready(kube: Kube, name: str, namespace: str, *, seconds: float = 300) -
         return mdep if current and ready.get("status") == "True" else None
 
     found = until(
-        f"ModelDeployment {namespace}/{name} is Ready", look, seconds=seconds, every=1, describe=lambda: describe(kube, name, namespace)
+        f"ModelDeployment {namespace}/{name} is Ready",
+        look,
+        seconds=seconds,
+        every=1,
+        describe=lambda: describe(kube, name, namespace),
     )
     assert found is not None
     return found

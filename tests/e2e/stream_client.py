@@ -97,7 +97,7 @@ async def one(session: aiohttp.ClientSession, options: Options, kind: Kind, numb
     try:
         async with session.post(f"{options.url}/v1/chat/completions", json=body) as response:
             status = response.status
-            if status != 200:  # noqa: PLR2004
+            if status != 200:
                 failure = f"HTTP {status}: {(await response.text())[:300]}"
             else:
                 say(event="open", kind=kind, id=number)
@@ -141,7 +141,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--model", required=True)
-    for name, default in (("short", 2), ("long", 4), ("busy", 0), ("short-tokens", 64), ("long-tokens", 1500), ("busy-tokens", 1500)):
+    for name, default in (
+        ("short", 2),
+        ("long", 4),
+        ("busy", 0),
+        ("short-tokens", 64),
+        ("long-tokens", 1500),
+        ("busy-tokens", 1500),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--long-seconds", type=float, default=40.0)
     asyncio.run(run(Options(**vars(parser.parse_args()))))

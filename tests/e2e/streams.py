@@ -46,7 +46,9 @@ class Streams:
 
 
 @contextmanager
-def streaming(prefix: Sequence[str], url: str, model: str, *, short: int = 2, long: int = 4, busy: int = 0, **more: float) -> Iterator[Streams]:
+def streaming(
+    prefix: Sequence[str], url: str, model: str, *, short: int = 2, long: int = 4, busy: int = 0, **more: float
+) -> Iterator[Streams]:
     """Run the client under `prefix` (a command that enters the node's network) until the block ends, then let every stream end.
 
     On leaving, the client gets SIGTERM and has to come to its end by itself: a stream that never ends fails the test.
@@ -56,7 +58,9 @@ def streaming(prefix: Sequence[str], url: str, model: str, *, short: int = 2, lo
     for name, value in {"short": short, "long": long, "busy": busy, **more}.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     # -m finds the tests package from the root of the checkout, where the tests run
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONPATH": "."})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONPATH": "."}
+    )
     assert process.stdout is not None
     out = process.stdout
 

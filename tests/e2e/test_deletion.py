@@ -16,7 +16,16 @@ def made_by(world: World, name: str) -> list[str]:
 
 def all_made(world: World, name: str) -> bool:
     kinds = {each.partition("/")[0] for each in made_by(world, name)}
-    return {"Deployment", "ReplicaSet", "Pod", "Service", "ConfigMap", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"} <= kinds
+    return {
+        "Deployment",
+        "ReplicaSet",
+        "Pod",
+        "Service",
+        "ConfigMap",
+        "ServiceAccount",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+    } <= kinds
 
 
 def everything(world: World) -> set[str]:
@@ -29,15 +38,31 @@ def everything(world: World) -> set[str]:
 def test_deleting_removes_everything_it_made(world: World) -> None:
     before = everything(world)
     world.create("gone", wait=None)
-    until("every child is there", lambda: all_made(world, "gone"), seconds=60, describe=lambda: describe(world.kube, "gone", world.namespace))
+    until(
+        "every child is there",
+        lambda: all_made(world, "gone"),
+        seconds=60,
+        describe=lambda: describe(world.kube, "gone", world.namespace),
+    )
     world.kube.delete("mdep", "gone", world.namespace)
-    until("nothing is left but what was there", lambda: everything(world) <= before, seconds=120, every=1, describe=lambda: str(everything(world) - before))
+    until(
+        "nothing is left but what was there",
+        lambda: everything(world) <= before,
+        seconds=120,
+        every=1,
+        describe=lambda: str(everything(world) - before),
+    )
 
 
 def test_deleting_while_the_operator_is_down_removes_everything_it_made(world: World, operator: str) -> None:
     before = everything(world)
     world.create("orphan", wait=None)
-    until("every child is there", lambda: all_made(world, "orphan"), seconds=60, describe=lambda: describe(world.kube, "orphan", world.namespace))
+    until(
+        "every child is there",
+        lambda: all_made(world, "orphan"),
+        seconds=60,
+        describe=lambda: describe(world.kube, "orphan", world.namespace),
+    )
     world.kube.run("scale", "deployment/fairlead-operator", "--replicas=0", "-n", operator)
     try:
         until(
@@ -46,7 +71,13 @@ def test_deleting_while_the_operator_is_down_removes_everything_it_made(world: W
             seconds=60,
         )
         world.kube.delete("mdep", "orphan", world.namespace)
-        until("nothing is left but what was there", lambda: everything(world) <= before, seconds=120, every=1, describe=lambda: str(everything(world) - before))
+        until(
+            "nothing is left but what was there",
+            lambda: everything(world) <= before,
+            seconds=120,
+            every=1,
+            describe=lambda: str(everything(world) - before),
+        )
     finally:
         world.kube.run("scale", "deployment/fairlead-operator", "--replicas=1", "-n", operator)
         world.kube.run("rollout", "status", "deployment/fairlead-operator", "-n", operator, "--timeout=120s", timeout=150)

@@ -32,7 +32,9 @@ def restarts(pod: Object) -> int:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("name", "engine", "only"), [("hung-uni", UNI, ""), ("hung-mp", MP, "EngineCore")])
-def test_a_hung_engine_is_taken_out_and_restarted_idle_and_under_load(world: World, name: str, engine: dict[str, Any], only: str) -> None:
+def test_a_hung_engine_is_taken_out_and_restarted_idle_and_under_load(
+    world: World, name: str, engine: dict[str, Any], only: str
+) -> None:
     world.create(name, replicas=1, engine=engine, health={"stallSeconds": STALL_SECONDS})
     for load in ("idle", "under load"):
         wait_ready(world.kube, name, world.namespace)
@@ -56,7 +58,9 @@ def test_a_hung_engine_is_taken_out_and_restarted_idle_and_under_load(world: Wor
                 seconds=RESTART_SECONDS - (time.monotonic() - stopped),
                 describe=lambda: describe(world.kube, name, world.namespace),
             )
-        assert world.pods(name)[0]["metadata"]["name"] == pod["metadata"]["name"], "the container is restarted, not the pod replaced"
+        assert world.pods(name)[0]["metadata"]["name"] == pod["metadata"]["name"], (
+            "the container is restarted, not the pod replaced"
+        )
     wait_ready(world.kube, name, world.namespace)
     assert restarts(world.pods(name)[0]) == 2
     world.remove(name)

@@ -42,7 +42,9 @@ def test_a_gpu_fault_takes_out_one_replica_and_is_named(
             return found if found["status"] == "False" and reason in found["message"] else None
 
         until("only the sound one is left", lambda: world.ready_endpoints(served) == {sound_name}, seconds=45)
-        message = until("the condition says which", seen, seconds=30, describe=lambda: describe(world.kube, served, world.namespace))["message"]
+        message = until(
+            "the condition says which", seen, seconds=30, describe=lambda: describe(world.kube, served, world.namespace)
+        )["message"]
         assert sick_name in message
         assert sound_name not in message
         assert told in message

@@ -30,7 +30,12 @@ def test_engine_waits_for_gpu_memory_and_starts_when_it_is_there_without_a_resta
             ready = condition(mdep, "Ready")
             return ready["status"] == "False" and ready["reason"] == "GPUMemoryInsufficient"
 
-        until("the condition says that it waits for GPU memory", waits, seconds=120, describe=lambda: describe(world.kube, name, world.namespace))
+        until(
+            "the condition says that it waits for GPU memory",
+            waits,
+            seconds=120,
+            describe=lambda: describe(world.kube, name, world.namespace),
+        )
         message = condition(world.kube.must_get("mdep", name, world.namespace), "Ready")["message"]
         assert {str(NEEDED), str(NEEDED - 1)} <= set(re.findall(r"\d+", message)), message
         (pod,) = world.pods(name)

@@ -38,9 +38,17 @@ def streams(world: World, served: str) -> Iterator[Streams]:
 def rolled(world: World, before: set[str]) -> bool:
     """All replicas are new ones and Ready, and the old ones are gone."""
     mdep = world.kube.must_get("mdep", NAME, world.namespace)
-    everyone = {each["metadata"]["name"] for each in world.kube.list("pods", world.namespace, f"serving.fairlead.dev/model-deployment={NAME}")}
+    everyone = {
+        each["metadata"]["name"]
+        for each in world.kube.list("pods", world.namespace, f"serving.fairlead.dev/model-deployment={NAME}")
+    }
     current = mdep["status"]["observedGeneration"] == mdep["metadata"]["generation"]
-    return current and condition(mdep, "Ready").get("status") == "True" and not everyone & before and len(everyone) == mdep["spec"]["replicas"]
+    return (
+        current
+        and condition(mdep, "Ready").get("status") == "True"
+        and not everyone & before
+        and len(everyone) == mdep["spec"]["replicas"]
+    )
 
 
 def names(world: World) -> set[str]:
@@ -48,7 +56,13 @@ def names(world: World) -> set[str]:
 
 
 def wait_rolled(world: World, before: set[str]) -> None:
-    until("every replica is a new one", lambda: rolled(world, before), seconds=400, every=1, describe=lambda: describe(world.kube, NAME, world.namespace))
+    until(
+        "every replica is a new one",
+        lambda: rolled(world, before),
+        seconds=400,
+        every=1,
+        describe=lambda: describe(world.kube, NAME, world.namespace),
+    )
 
 
 def test_engine_arguments_and_image_change_and_every_replica_rolls(world: World, streams: Streams) -> None:
@@ -56,7 +70,9 @@ def test_engine_arguments_and_image_change_and_every_replica_rolls(world: World,
     image = world.pods(NAME)[0]["spec"]["containers"][0]["image"]
     assert streams.open_now("long") >= LONG
     # an image by its other name: the same bytes, a new pod template
-    world.kube.merge("mdep", NAME, {"spec": {"engine": {"image": f"{image}", "args": {"max-num-batched-tokens": "2048"}}}}, world.namespace)
+    world.kube.merge(
+        "mdep", NAME, {"spec": {"engine": {"image": f"{image}", "args": {"max-num-batched-tokens": "2048"}}}}, world.namespace
+    )
     wait_rolled(world, before)
     args = world.pods(NAME)[0]["spec"]["containers"][0]["args"]
     assert "--max-num-batched-tokens=2048" in args
@@ -81,7 +97,9 @@ def test_the_operator_is_killed_and_comes_back(world: World, streams: Streams) -
     assert streams.open_now("long") >= LONG
     world.kube.run("delete", "pod", operator["metadata"]["name"], "-n", "fairlead-system", "--grace-period=0", "--force")
     # it has taken up work again when it has seen a change made while it was away
-    world.kube.merge("mdep", NAME, {"spec": {"rollout": {"maxStreamSeconds": 120}, "health": {"stallSeconds": 61}}}, world.namespace)
+    world.kube.merge(
+        "mdep", NAME, {"spec": {"rollout": {"maxStreamSeconds": 120}, "health": {"stallSeconds": 61}}}, world.namespace
+    )
     wait_rolled(world, before)
 
 
@@ -96,7 +114,10 @@ def test_replicas_go_two_three_two(world: World, streams: Streams) -> None:
     world.kube.run("scale", "mdep", NAME, "--replicas=2", "-n", world.namespace)
     until(
         "two are left and the third is gone",
-        lambda: len(world.ready_endpoints(NAME)) == 2 and len(world.kube.list("pods", world.namespace, f"serving.fairlead.dev/model-deployment={NAME}")) == 2,
+        lambda: (
+            len(world.ready_endpoints(NAME)) == 2
+            and len(world.kube.list("pods", world.namespace, f"serving.fairlead.dev/model-deployment={NAME}")) == 2
+        ),
         seconds=200,
         every=1,
         describe=lambda: describe(world.kube, NAME, world.namespace),
@@ -109,7 +130,9 @@ def active_requests(world: World) -> dict[str, int]:
     found = {}
     for pod in world.pods(NAME):
         text = world.curl(f"http://{pod['status']['podIP']}:8004/stats/prometheus").stdout
-        lines = [line for line in text.splitlines() if line.startswith("envoy_http_downstream_rq_active{") and '"ingress_http"' in line]
+        lines = [
+            line for line in text.splitlines() if line.startswith("envoy_http_downstream_rq_active{") and '"ingress_http"' in line
+        ]
         assert lines, json.dumps(text[:500])
         found[pod["metadata"]["name"]] = sum(int(float(line.rpartition(" ")[2])) for line in lines)
     return found

@@ -45,4 +45,6 @@ def test_zero_writes_for_60_seconds_after_settling(world: World) -> None:
     # it is alive: a change is acted on, and seen in the same log
     offset = world.cluster.audit_log.stat().st_size
     world.kube.merge("mdep", "settled", {"spec": {"rollout": {"maxUnavailable": 1}}}, world.namespace)
-    until("the change is written", lambda: [each for each in operator_requests(world, offset) if each["verb"] in WRITES], seconds=30)
+    until(
+        "the change is written", lambda: [each for each in operator_requests(world, offset) if each["verb"] in WRITES], seconds=30
+    )
