@@ -1,0 +1,32 @@
+"""What a builder must know besides the ModelDeployment: the operator's own settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that the operator fills in."""
+
+    sidecar: str
+    """Image whose entrypoint is Envoy >= 1.40."""
+    engines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Engine name -> version -> image whose entrypoint is the agent."""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """The operator's settings as far as manifests depend on them."""
+
+    images: Images
+    operator_namespace: str
+    """Namespace of the operator: its pods may read the agents' status and metrics."""
+    allowed_engine_flags: frozenset[str] = frozenset()
+    """Flags that a cluster admin lets through although the table of the engine version does not list or refuses them."""
+    scrape_from: tuple[Mapping[str, Any], ...] = ()
+    """NetworkPolicy peers that may read the metrics ports, as Kubernetes writes them."""

@@ -1,0 +1,256 @@
+"""Envoy's bootstrap for the sidecar of a replica: a template for its shape, this file for its numbers and their reasons."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+
+from fairlead.resources import names
+
+if TYPE_CHECKING:
+    from fairlead.api.model_deployment import ModelDeploymentSpec
+
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path that clients may reach, with the one method it takes."""
+
+    method: str
+    path: str
+
+    @property
+    def wrong_method(self) -> str:
+        return f"{self.path} takes {self.method} only."
+
+
+ROUTES: Final = (
+    Route("GET", "/v1/models"),
+    Route("POST", "/v1/chat/completions"),
+    Route("POST", "/v1/completions"),
+    Route("POST", "/v1/embeddings"),
+    Route("POST", "/v1/responses"),
+    Route("GET", "/health"),
+)
+"""All that is served. vLLM has some forty further paths, /pause, /tokenize and /invocations among them, without any key."""
+
+METRICS_PATHS: Final = ("/stats/prometheus", "/ready")
+
+ADMIN_PATHS: Final = (
+    {"exact": "/ready"},
+    {"exact": "/healthcheck/fail"},
+    {"exact": "/healthcheck/ok"},
+    {"prefix": "/stats"},
+)
+"""What the agent's drain, the metrics listener and the kubelet need of Envoy's admin; /quitquitquit, /config_dump … are shut."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one sidecar."""
+
+    body_bytes: int = 32 * MIB
+    """Largest request body. A million tokens are 4 MiB of English and at most 12 MiB of escaped CJK; the rest is for images
+    in base64 (20 MB is the most that public APIs take of one)."""
+    heap_bytes: int = 768 * MIB
+    """Where the overload manager sees 100 %: three quarters of the container's memory limit (idle it takes 70 MB). From 85 %
+    the streams that hold most are reset, from 90 % new requests get 503: better than a kill, which cuts every stream."""
+    downstream_connections: int = 4096
+    """Open connections from clients; each idle one costs some 20 kB."""
+    engine_requests: int = 1024
+    """Requests handed to the engine at a time, at least: four times its default --max-num-seqs, the rest waits inside it."""
+    connection_buffer_bytes: int = 256 * 1024
+    """Bytes waiting on one connection before the other side is held back (soft; a request body has a bound of its own)."""
+    request_headers_kib: int = 32
+    request_headers: int = 100
+    request_headers_timeout: str = "10s"
+    """From a request's first byte to the end of its headers: a slow sender holds a connection no longer."""
+    request_timeout: str = "120s"
+    """From a request's first byte to its last: 32 MiB at 2.2 Mbit/s."""
+    connection_idle_timeout: str = "620s"
+    """Longer than the idle connections of common load balancers (60 s to 600 s), so that it is them who close and no request
+    is sent into a closing connection."""
+    engine_idle_timeout: str = "3s"
+    """Shorter than the 5 s after which uvicorn closes an idle connection (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): nothing is retried,
+    so no request may be sent into a closing connection."""
+    h2_streams: int = 100
+    """Concurrent streams of one HTTP/2 connection."""
+    h2_stream_window_bytes: int = 256 * 1024
+    h2_connection_window_bytes: int = MIB
+
+
+LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True)
+class LocalError:
+    """How an error that Envoy itself answers looks to a client. `flag`: only with this response flag."""
+
+    status: int
+    type: str
+    message: str = ""
+    retry_after: int = 0
+    """Seconds; 0: no Retry-After header."""
+    flag: str = ""
+
+
+def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
+    """The first that fits is taken. An answer of the engine's own is never touched."""
+    return (
+        LocalError(
+            400,
+            "BadRequestError",
+            "This is not a well-formed HTTP request, or its path or headers are written in a way that is refused here: "
+            "escaped slashes (%2F) in the path, underscores in header names.",
+        ),
+        LocalError(403, "ForbiddenError", "Protocol upgrades such as WebSocket are not served."),
+        LocalError(404, "NotFoundError"),
+        LocalError(405, "MethodNotAllowedError"),
+        LocalError(408, "RequestTimeoutError", f"The request did not arrive whole within {LIMITS.request_timeout}."),
+        LocalError(413, "PayloadTooLargeError", f"The request body is larger than {LIMITS.body_bytes // MIB} MiB."),
+        LocalError(426, "UpgradeRequiredError", "HTTP/1.1 or HTTP/2 is needed."),
+        LocalError(
+            431,
+            "HeadersTooLargeError",
+            f"The request headers are larger than {LIMITS.request_headers_kib} KiB, or more than {LIMITS.request_headers}.",
+        ),
+        LocalError(
+            503,
+            "ServiceUnavailableError",
+            f"This replica has {_engine_requests(spec)} requests in hand and takes no more; try again.",
+            retry_after=1,
+            flag="UO",
+        ),
+        LocalError(
+            503, "ServiceUnavailableError", "This replica is short of memory for requests; try again.", retry_after=5, flag="OM"
+        ),
+        LocalError(
+            503,
+            "ServiceUnavailableError",
+            "The engine of this replica does not answer; try again, another replica may.",
+            # An engine that is down leaves the endpoints within one probe of the kubelet (2 s) and the agent's own damping.
+            retry_after=5,
+        ),
+        LocalError(
+            504,
+            "GatewayTimeoutError",
+            f"No answer within the {spec.rollout.max_stream_seconds} s that a request may take (spec.rollout.maxStreamSeconds).",
+        ),
+    )
+
+
+def _error_body(kind: str) -> dict[str, Any]:
+    """The error object of the OpenAI API, with the status as `code`, as vLLM writes it."""
+    error = {"message": "%LOCAL_REPLY_BODY%", "type": kind, "param": None, "code": "%RESPONSE_CODE%"}
+    return {"json_format": {"error": error}}
+
+
+STRIPPED_PREFIXES: Final = (
+    "x-fairlead-",
+    "x-gateway-",
+    "x-envoy-",
+    "x-auth-request-",
+    "x-remote-",
+    "x-jwt-",
+    "x-llm-d-",
+    "x-forwarded-",
+    "remote-",
+)
+"""Headers by which something in front of or behind the sidecar could say who asks or where the request goes. None comes from
+a client, so they go before anything else reads the request."""
+
+STRIPPED_HEADERS: Final = (
+    "authorization",
+    "cookie",
+    "forwarded",
+    "proxy-authorization",
+    "x-api-key",
+    "x-data-parallel-rank",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-external-address",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-user",
+    "x-user-id",
+)
+"""Headers that the engine never sees: credentials, which are not its business; addresses, which uvicorn would take from a
+loopback peer; a client's choice of data-parallel rank; and what Envoy adds for itself."""
+
+ACCESS_LOG: Final = {
+    "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+    "log": "access",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "protocol": "%PROTOCOL%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%PATH(NQ:PATH):128%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "first_byte_ms": "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%",
+    "duration_ms": "%DURATION%",
+}
+"""No body, no query, no header of the client's: a prompt or a token has no way in. first_byte_ms runs from the first byte of
+the request to the first byte of the answer's body, null if there was none."""
+
+STATS: Final = (
+    {"safe_regex": {"regex": r"http\.ingress_http\.downstream_(cx_(active|total)|rq_(active|total|time|[1-5]xx|overload_close|"
+                             r"rx_reset|tx_reset|too_large|timeout|idle_timeout|max_duration_reached))"}},
+    {"safe_regex": {"regex": r"cluster\.engine\.upstream_(cx_(active|total|connect_fail|destroy_remote_with_active_rq)|"
+                             r"rq_(active|pending_active|pending_overflow|rx_reset|tx_reset))"}},
+    {"exact": "listener.0.0.0.0_8000.downstream_global_cx_overflow"},
+    {"prefix": "overload."},
+    {"exact": "server.live"},
+    {"exact": "server.memory_allocated"},
+    {"exact": "server.uptime"},
+)
+"""Some forty series instead of 600: the rest costs memory and a scrape's time and answers no question about one upstream."""
+
+
+def _engine_requests(spec: ModelDeploymentSpec) -> int:
+    return max(LIMITS.engine_requests, 2 * (spec.engine.max_num_seqs or 0))
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fairlead.resources"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  the template is JSON, where tojson is what escapes
+    )
+    return environment.get_template("envoy.json.j2")
+
+
+def bootstrap(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    """The bootstrap as data. What a user wrote comes into it only as the two numbers that bound a stream and the queue."""
+    text = _template().render(
+        routes=ROUTES,
+        not_found="There is no such path here. Served are: " + ", ".join(f"{r.method} {r.path}" for r in ROUTES) + ".",
+        errors=_errors(spec),
+        error_body=_error_body,
+        limits=LIMITS,
+        upstream_requests=_engine_requests(spec),
+        max_stream=f"{spec.rollout.max_stream_seconds}s",
+        stripped_prefixes=STRIPPED_PREFIXES,
+        stripped_headers=STRIPPED_HEADERS,
+        access_log=ACCESS_LOG,
+        stats=STATS,
+        admin_paths=ADMIN_PATHS,
+        metrics_paths=METRICS_PATHS,
+        ports={
+            "http": names.HTTP_PORT,
+            "engine": names.ENGINE_PORT,
+            "metrics": names.METRICS_PORT,
+            "admin": names.ADMIN_PORT,
+        },
+    )
+    rendered: dict[str, Any] = json.loads(text)
+    return rendered
