@@ -2,8 +2,9 @@
 
     make bench-warmup        (needs `make cluster-up images` and an installed chart)
 
-The engine is not eager, so the first requests after a start pay for what a start leaves undone. Both variants run one after the other in the same
-cluster; each row is one ModelDeployment with one replica. The floor is the steady median: what any request costs when all is warm.
+The engine is not eager, so the first requests after a start pay for what a start leaves undone. Both variants run one after the
+other in the same cluster; each row is one ModelDeployment with one replica. The floor is the steady median: what a request costs
+when all is warm.
 """
 
 import json
@@ -96,7 +97,8 @@ def main() -> None:
     for row in rows:
         first, steady = row["first"], row["steady"]
         print(
-            f"| {row['warm-up']} | {row['ready_s']:.0f} | {first[0] * 1000:.0f} | {max(first) * 1000:.0f} | {statistics.median(first) * 1000:.1f} "
+            f"| {row['warm-up']} | {row['ready_s']:.0f} | {first[0] * 1000:.0f} | {max(first) * 1000:.0f} "
+            f"| {statistics.median(first) * 1000:.1f} "
             f"| {steady * 1000:.1f} | {first[0] / steady:.1f} | {max(first) / steady:.1f} |"
         )
 

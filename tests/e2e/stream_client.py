@@ -1,8 +1,8 @@
 """A client that streams chat completions without pause and reports each stream as a JSON line.
 
 Run in the node's network namespace, against the Service's cluster address: `python -m tests.e2e.stream_client --help`.
-Two kinds of stream. A `short` one reads as fast as it can. A `long` one reads slowly, through a small receive buffer, so that it is open
-for at least `--long-seconds`: back-pressure holds its end in the sidecar, which is what a drain has to wait for.
+Three kinds of stream. A `short` one reads as fast as it can. A `long` one reads slowly, through a small receive buffer, so that
+it is open for at least `--long-seconds`: back-pressure holds its end in the sidecar, which is what a drain has to wait for.
 A `busy` one asks for so many tokens that the engine itself is at work on it the whole time.
 SIGTERM: no new streams; those that are open are read to their end; then it exits 0.
 """
@@ -50,7 +50,7 @@ def small_socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, proto, *_ = address
     made = socket.socket(family, kind, proto)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    made.setblocking(False)
+    made.setblocking(False)  # noqa: FBT003 (the standard library takes it by position alone)
     return made
 
 

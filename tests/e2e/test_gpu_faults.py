@@ -1,6 +1,6 @@
-"""A GPU fault on a running replica takes that replica, and only that one, out of the Service, and the condition names the fault."""
+"""A GPU fault on a running replica takes that one, and not its neighbour, out of the Service, and the condition names it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -19,9 +19,9 @@ FAULTS: list[tuple[str, Callable[[FakeGPU], None], str]] = [
 
 
 @pytest.fixture(scope="module")
-def served(world: World) -> Iterator[str]:
+def served(world: World) -> str:
     world.create(NAME)
-    yield NAME
+    return NAME
 
 
 @pytest.mark.timeout(400)

@@ -1,7 +1,7 @@
 """A client that streams through the Service sees no cut stream and no failed request, whatever is done to the replicas.
 
-The long streams last 40 s: their end is held back by the client, as a person who reads slowly does. Each test fails if fewer of them than it says
-were open at the moment of the change.
+The long streams last 40 s: their end is held back by the client, as a person who reads slowly does. Each test fails if fewer of
+them than it says were open at the moment of the change.
 """
 
 import json
@@ -20,10 +20,10 @@ LONG_SECONDS = 40.0
 
 
 @pytest.fixture(scope="module")
-def served(world: World) -> Iterator[str]:
+def served(world: World) -> str:
     """Two replicas, and the address of their Service."""
     world.create(NAME, rollout={"maxStreamSeconds": 120})
-    yield world.url(NAME)
+    return world.url(NAME)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,13 @@ CHAT: Object = {"model": "tiny", "messages": [{"role": "user", "content": "Good 
 
 
 @pytest.fixture(scope="module")
-def quickstart(world: World) -> Iterator[str]:
+def quickstart(world: World) -> str:
     volume, _ = model_claim(world.cluster, world.namespace)
     world.kube.apply(volume)
     world.kube.run("apply", "-n", world.namespace, "-f", str(QUICKSTART))
     world.made.append("quickstart")
     wait_ready(world.kube, "quickstart", world.namespace)
-    yield "quickstart"
+    return "quickstart"
 
 
 def post(world: World, path: str, body: Object, *args: str) -> str:
