@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
 from fairlead.api.markers import VALIDATIONS, Cel, IntOrString
@@ -51,14 +51,8 @@ class ApiModel(BaseModel):
         return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
 
 
-IntOrStr = Annotated[StrictInt | StrictStr, IntOrString()]
-"""Strict, or `True` would pass as the integer 1."""
+QuantityStr = Annotated[StrictInt | StrictStr, IntOrString(max_length=32)]
+"""A Kubernetes quantity as people write it, a number or a string. Strict, or `True` would pass as the integer 1."""
 
-_QUANTITY = Cel(
-    rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0",
-    message="must be a quantity of zero or more, such as 500m, 2, 128Mi or 4Gi",
-)
-Quantity = Annotated[IntOrStr, _QUANTITY]
-"""A Kubernetes quantity; `quantity.py` reads it."""
-
-ResourceName = Annotated[str, Field(min_length=1, max_length=253)]
+FlagValue = Annotated[StrictInt | StrictStr, IntOrString(max_length=8192)]
+"""The value of an engine flag: long enough for a chat template in one line, short enough for the cost limit of CEL rules."""

@@ -6,8 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fairlead.api.base import ApiModel, IntOrStr
-from fairlead.api.markers import Cel, ListMap
+from fairlead.api.base import ApiModel, FlagValue
+from fairlead.api.engine_env import ENV_RULES
+from fairlead.api.engine_flags import ARGS_RULES
+from fairlead.api.markers import Cel, ListMap, Rules
 
 
 class KeyRef(ApiModel):
@@ -27,7 +29,7 @@ class EnvValueFrom(ApiModel):
     rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             rule="has(self.secretKeyRef) != has(self.configMapKeyRef)",
-            message="spec.engine.env[].valueFrom needs exactly one of secretKeyRef and configMapKeyRef",
+            message="spec.engine.env[].valueFrom: write exactly one of secretKeyRef and configMapKeyRef",
         ),
     )
     secret_key_ref: KeyRef | None = None
@@ -39,12 +41,7 @@ class EnvValueFrom(ApiModel):
 class EnvVar(ApiModel):
     """One environment variable of the engine container."""
 
-    rules: ClassVar[tuple[Cel, ...]] = (
-        Cel(
-            rule="has(self.value) != has(self.valueFrom)",
-            message="spec.engine.env[] needs exactly one of value and valueFrom",
-        ),
-    )
+    rules: ClassVar[tuple[Cel, ...]] = ENV_RULES
     name: Annotated[str, Field(min_length=1, max_length=128)]
     """Name, such as NCCL_DEBUG."""
     value: Annotated[str, Field(max_length=4096)] | None = None
@@ -53,20 +50,45 @@ class EnvVar(ApiModel):
     """Where the value comes from."""
 
 
+def _word(field: str, example: str) -> Cel:
+    return Cel(
+        rule="self.matches('^[a-z0-9][a-z0-9_-]*$')",
+        message=f"spec.engine.{field}: write one word of lower-case letters, digits, _ and -, such as {example}",
+    )
+
+
 class Engine(ApiModel):
     """The program that runs the model."""
 
     name: Literal["vllm"] = "vllm"
     """Which engine."""
-    version: Annotated[str, Field(min_length=1, max_length=32)] = "0.32.0"
+    version: Annotated[
+        str,
+        Field(min_length=1, max_length=32),
+        Cel(
+            rule="self.matches('^[0-9]+[.][0-9]+[.][0-9]+$')",
+            message="spec.engine.version: write three numbers with dots between them, such as 0.32.0",
+        ),
+    ] = "0.32.0"
     """Version of the engine. It chooses the image, unless image is set, and the table of flags that args are checked against."""
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    image: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=512),
+            Cel(
+                rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$')",
+                message="spec.engine.image: write an image reference without spaces, such as "
+                "registry.example.com/fairlead/vllm:0.32.0 or one that ends in @sha256:DIGEST",
+            ),
+        ]
+        | None
+    ) = None
     """Image of the engine container with Fairlead's agent as its entrypoint. Default: the operator's image for this version."""
     dtype: Literal["auto", "bfloat16", "float", "float16", "float32", "half"] | None = None
     """Data type of weights and activations (--dtype). Default: the engine decides, from the model."""
-    quantization: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    quantization: Annotated[str, Field(min_length=1, max_length=64), _word("quantization", "fp8 or awq")] | None = None
     """How the weights are quantized (--quantization). Default: what the model's own configuration says."""
-    kv_cache_dtype: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    kv_cache_dtype: Annotated[str, Field(min_length=1, max_length=64), _word("kvCacheDtype", "auto or fp8")] | None = None
     """Data type of the KV cache (--kv-cache-dtype). Default: that of the model."""
     max_model_len: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     """Longest prompt and answer together, in tokens (--max-model-len). Default: what the model's own configuration says."""
@@ -74,7 +96,8 @@ class Engine(ApiModel):
     """Most requests that one replica works on at a time (--max-num-seqs). Default: the engine decides."""
     gpu_memory_utilization_percent: Annotated[int, Field(ge=10, le=98)] = 90
     """Share of the GPU's memory that the engine takes, in percent. A replica starts only once that much is free."""
-    args: Annotated[dict[str, IntOrStr], Field(max_length=64)] = Field(default_factory=dict)
-    """Further flags of the engine, without the dashes in front."""
+    args: Annotated[dict[str, FlagValue], Field(max_length=64), Rules(ARGS_RULES)] = Field(default_factory=dict)
+    """Further flags of the engine: the long flag without the dashes in front, and its value, a number or a string. A switch
+    takes "true" or "false", in quotes. Several values, or an object, are written as JSON."""
     env: Annotated[list[EnvVar], Field(max_length=64), ListMap(("name",))] = Field(default_factory=list)
     """Environment variables of the engine container."""

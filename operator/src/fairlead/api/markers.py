@@ -87,11 +87,13 @@ class Atomic(_Marker):
 
 @dataclass(frozen=True)
 class IntOrString(_Marker):
-    """An integer or a string; the schema then has no `type`."""
+    """An integer or a string; the schema then has no `type`. CEL's cost estimate needs `max_length` of the string."""
+
+    max_length: int
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         handler(schema)
-        return {"x-kubernetes-int-or-string": True}
+        return {"maxLength": self.max_length, "x-kubernetes-int-or-string": True}
 
 
 @dataclass(frozen=True)

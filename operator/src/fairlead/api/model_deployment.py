@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from fairlead.api.base import API_VERSION, KIND, ApiModel, Quantity
+from fairlead.api.base import API_VERSION, KIND, ApiModel, QuantityStr
 from fairlead.api.engine import Engine
 from fairlead.api.markers import Cel
 from fairlead.api.pod import Accelerator, Pod
@@ -16,9 +16,33 @@ from fairlead.api.status import Status
 class Model(ApiModel):
     """Which model, and under which name clients ask for it."""
 
-    uri: Annotated[str, Field(min_length=1, max_length=1024)]
+    uri: Annotated[
+        str,
+        Field(min_length=1, max_length=1024),
+        Cel(
+            rule="self.matches('^pvc://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(/.*)?$')",
+            message="spec.model.uri: write pvc://CLAIM or pvc://CLAIM/PATH, with the name of a PersistentVolumeClaim of this "
+            "namespace and the model's folder on it, such as pvc://models/qwen3-8b; no other kind of place is supported yet",
+        ),
+        Cel(
+            rule="self.matches('^pvc://[^/]*(/[A-Za-z0-9._=+@-]+)*/?$') && !self.matches('/[.]{1,2}(/|$)')",
+            message="spec.model.uri: write the path as folders of letters, digits and ._=+@- with one / between them, without "
+            ". and .., such as pvc://models/org/qwen3-8b",
+        ),
+    ]
     """Where the model lies: pvc://CLAIM or pvc://CLAIM/PATH, a folder on a PersistentVolumeClaim of this namespace."""
-    served_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    served_name: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=253),
+            Cel(
+                rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$')",
+                message="spec.model.servedName: write letters, digits and ._:/@-, beginning with a letter or digit, "
+                "such as qwen3-8b or org/model",
+            ),
+        ]
+        | None
+    ) = None
     """The name that clients put into the request's model field. Default: the name of the ModelDeployment."""
 
 
@@ -42,7 +66,14 @@ class Health(ApiModel):
     """How long an engine with work may go without making a token before it is restarted, in seconds."""
     startup_timeout_seconds: Annotated[int, Field(ge=60, le=7200)] = 900
     """How long the engine may take from its start to the end of warm-up, in seconds. Waiting for GPU memory does not count."""
-    gpu_memory_floor: Quantity = "128Mi"
+    gpu_memory_floor: Annotated[
+        QuantityStr,
+        Cel(
+            rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0"
+            " && quantity(string(self)).compareTo(quantity('1Ti')) <= 0",
+            message="spec.health.gpuMemoryFloor: write a quantity of memory from 0 to 1Ti, such as 128Mi",
+        ),
+    ] = "128Mi"
     """GPU memory that must stay free while the engine runs; below it the replica is taken out of service."""
 
 
@@ -51,7 +82,8 @@ class Rollout(ApiModel):
 
     rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
-            rule="self.maxSurge > 0 || self.maxUnavailable > 0",
+            # Optional selection, as the API server runs the rule on the default {} before it fills in the defaults of the fields.
+            rule="self.?maxSurge.orValue(1) > 0 || self.?maxUnavailable.orValue(0) > 0",
             message="spec.rollout: maxSurge and maxUnavailable cannot both be 0, or no replica could ever be replaced; "
             "write maxSurge: 1, or maxUnavailable: 1 where no GPU is spare",
         ),
@@ -66,6 +98,22 @@ class Rollout(ApiModel):
 
 class ModelDeploymentSpec(ApiModel):
     """What is wanted."""
+
+    rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule="!has(self.engine.maxModelLen) || self.warmup.promptTokens + self.warmup.maxTokens <= self.engine.maxModelLen",
+            message="spec.warmup: promptTokens and maxTokens together must fit into spec.engine.maxModelLen; "
+            "lower them or raise maxModelLen",
+            field_path=".warmup",
+        ),
+        Cel(
+            rule="!(self.accelerator.resourceName in self.pod.resources.?requests.orValue({})) && "
+            "!(self.accelerator.resourceName in self.pod.resources.?limits.orValue({}))",
+            message="spec.pod.resources: the GPU is asked for by spec.accelerator, one per replica; remove it here",
+            reason="FieldValueForbidden",
+            field_path=".pod.resources",
+        ),
+    )
 
     model: Model
     """Which model, and under which name clients ask for it."""
@@ -104,6 +152,14 @@ class ObjectMeta(ApiModel):
 class ModelDeployment(ApiModel):
     """One language model, served by some number of equal replicas behind one Service."""
 
+    rules: ClassVar[tuple[Cel, ...]] = (
+        # The name becomes that of a Service and, with a suffix, that of pods, whose names and labels end at 63 characters.
+        Cel(
+            rule="self.metadata.name.matches('^[a-z]([a-z0-9-]{0,48}[a-z0-9])?$')",
+            message="metadata.name: write at most 50 lower-case letters, digits and -, beginning with a letter and not "
+            "ending with -, such as chat-8b",
+        ),
+    )
     api_version: Literal["serving.fairlead.dev/v1alpha1"] = API_VERSION
     kind: Literal["ModelDeployment"] = KIND
     metadata: ObjectMeta

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fairlead.api.base import ApiModel, Quantity
-from fairlead.api.markers import Atomic, ListMap, PreserveUnknown
+from fairlead.api.base import ApiModel, QuantityStr
+from fairlead.api.markers import Atomic, Cel, ListMap, PreserveUnknown, Rules
 
 LabelValue = Annotated[str, Field(max_length=63)]
+
+
+def _label_rules(path: str) -> Rules:
+    """Keys and values that a label may have; the API server would refuse the pods, not the ModelDeployment."""
+    return Rules(
+        (
+            Cel(
+                rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",
+                message=f"{path}: a key is a name such as team, or example.com/team with a domain in front",
+            ),
+            Cel(
+                rule="self.all(k, !format.labelValue().validate(self[k]).hasValue())",
+                message=f"{path}: a value has at most 63 letters, digits, -, _ and . and begins and ends with a letter or digit",
+            ),
+        )
+    )
+
+
 LabelMap = Annotated[dict[str, LabelValue], Field(max_length=32)]
+
+_OURS = "['app.kubernetes.io/managed-by', 'app.kubernetes.io/name', 'app.kubernetes.io/instance']"
 
 
 class Toleration(ApiModel):
@@ -31,9 +51,16 @@ class Toleration(ApiModel):
 class Accelerator(ApiModel):
     """The GPU of a replica, and the nodes that have it. A replica takes one."""
 
-    resource_name: Annotated[str, Field(min_length=1, max_length=253)] = "nvidia.com/gpu"
+    resource_name: Annotated[
+        str,
+        Field(min_length=1, max_length=253),
+        Cel(
+            rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",
+            message="spec.accelerator.resourceName: write an extended resource as DOMAIN/NAME, such as nvidia.com/gpu",
+        ),
+    ] = "nvidia.com/gpu"
     """The extended resource that the device plugin advertises."""
-    node_selector: LabelMap = Field(default_factory=dict)
+    node_selector: Annotated[LabelMap, _label_rules("spec.accelerator.nodeSelector")] = Field(default_factory=dict)
     """Labels that a node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=32), Atomic()] = Field(default_factory=list)
     """Taints of GPU nodes that the pods tolerate."""
@@ -85,7 +112,14 @@ class LocalObjectReference(ApiModel):
     """Its name."""
 
 
-ResourceList = Annotated[dict[str, Quantity], Field(max_length=16)]
+ResourceList = Annotated[dict[str, QuantityStr], Field(max_length=16)]
+
+
+def _quantities(path: str) -> Cel:
+    return Cel(
+        rule="self.all(k, isQuantity(string(self[k])) && quantity(string(self[k])).compareTo(quantity('0')) >= 0)",
+        message=f"{path}: a value is a quantity of zero or more, such as 500m, 2 or 4Gi",
+    )
 
 
 def _default_requests() -> dict[str, int | str]:
@@ -95,18 +129,49 @@ def _default_requests() -> dict[str, int | str]:
 class Resources(ApiModel):
     """Host resources of the engine container. The GPU is asked for by spec.accelerator."""
 
-    requests: ResourceList = Field(default_factory=_default_requests)
+    rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            rule="!has(self.limits) || !has(self.requests) || self.limits.all(k, !(k in self.requests) || "
+            "!isQuantity(string(self.limits[k])) || !isQuantity(string(self.requests[k])) || "
+            "quantity(string(self.limits[k])).compareTo(quantity(string(self.requests[k]))) >= 0)",
+            message="spec.pod.resources: a limit is below its request (the default requests are cpu 1 and memory 4Gi); "
+            "raise the limit or write a lower request",
+        ),
+    )
+    requests: Annotated[ResourceList, _quantities("spec.pod.resources.requests")] = Field(default_factory=_default_requests)
     """What a node must have free. If it is set at all, the defaults are gone: name both cpu and memory."""
-    limits: ResourceList = Field(default_factory=dict)
+    limits: Annotated[ResourceList, _quantities("spec.pod.resources.limits")] = Field(default_factory=dict)
     """What the container may not exceed. The engine is killed at its memory limit, so leave room for loading the model."""
 
 
 class Pod(ApiModel):
     """What the pods carry beyond what Fairlead needs."""
 
-    labels: LabelMap = Field(default_factory=dict)
+    labels: Annotated[
+        LabelMap,
+        _label_rules("spec.pod.labels"),
+        Cel(
+            rule=f"self.all(k, !k.startsWith('serving.fairlead.dev/') && !(k in {_OURS}))",
+            message="spec.pod.labels: serving.fairlead.dev/… and app.kubernetes.io/managed-by, name and instance are Fairlead's; "
+            "use a key of your own, such as example.com/team",
+            reason="FieldValueForbidden",
+        ),
+    ] = Field(default_factory=dict)
     """Labels added to the pods."""
-    annotations: Annotated[dict[str, Annotated[str, Field(max_length=8192)]], Field(max_length=32)] = Field(default_factory=dict)
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=8192)]],
+        Field(max_length=32),
+        Cel(
+            rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",
+            message="spec.pod.annotations: a key is a name such as team, or example.com/team with a domain in front",
+        ),
+        Cel(
+            rule="self.all(k, !k.startsWith('serving.fairlead.dev/') && k != 'app.kubernetes.io/managed-by')",
+            message="spec.pod.annotations: serving.fairlead.dev/… and app.kubernetes.io/managed-by are Fairlead's; "
+            "use a key of your own, such as example.com/owner",
+            reason="FieldValueForbidden",
+        ),
+    ] = Field(default_factory=dict)
     """Annotations added to the pods."""
     affinity: Annotated[dict[str, Any], PreserveUnknown()] | None = None
     """Affinity of the pods, as in a pod's spec."""
