@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def root_schema() -> Schema:
         "properties": {
             "apiVersion": {"description": f"Always {GROUP}/{VERSION}.", "type": "string"},
             "kind": {"description": f"Always {KIND}.", "type": "string"},
-            "metadata": {"type": "object"},
+            # The name is listed so that the rule about it can point at it; the rest of metadata is implied.
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural(ModelDeploymentSpec),
             "status": {**structural(Status), "default": {}},
         },
@@ -112,6 +114,10 @@ def _dump(document: dict[str, Any]) -> str:
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
+_MARK = re.compile(rf" *- {ALLOWABLE}: (.+)")
+"""The first line of a rule that may be taken out: the mark comes first in it."""
+
+
 def plain() -> str:
     """The text for `kubectl apply`: every rule is in force."""
     return BANNER + _dump(_without_marks(definition()))
@@ -127,19 +133,21 @@ def chart() -> str:
     if "{{" in text:
         raise ValueError("no description or message of the API may hold {{: Helm reads the CRD as a template")
     lines: list[str] = []
-    indent = -1
+    open_at: int | None = None
+    first = False
     for line in text.splitlines():
         depth = len(line) - len(line.lstrip())
-        if indent >= 0 and depth <= indent:
-            lines.append(" " * indent + "{{- end }}")
-            indent = -1
-        stripped = line.strip()
-        if stripped.startswith(f"- {ALLOWABLE}: "):
-            indent = depth
-            flag = stripped.rpartition(" ")[2]
-            lines.append(" " * depth + f'{{{{- if not (has "{flag}" .Values.engine.allowedFlags) }}}}')
-            continue
-        lines.append(" " * depth + "- " + stripped if indent == depth - 2 and lines[-1].endswith("}}") else line)
+        if open_at is not None and depth <= open_at:
+            lines.append(" " * open_at + "{{- end }}")
+            open_at = None
+        if mark := _MARK.match(line):
+            open_at, first = depth, True
+            lines.append(" " * depth + f'{{{{- if not (has "{mark[1]}" .Values.engine.allowedFlags) }}}}')
+        elif first:
+            lines.append(" " * (depth - 2) + f"- {line.lstrip()}")
+            first = False
+        else:
+            lines.append(line)
     return BANNER + "\n".join(lines) + "\n"
 
 

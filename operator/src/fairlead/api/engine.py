@@ -29,7 +29,7 @@ class EnvValueFrom(ApiModel):
     rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             rule="has(self.secretKeyRef) != has(self.configMapKeyRef)",
-            message="spec.engine.env[].valueFrom: write exactly one of secretKeyRef and configMapKeyRef",
+            message="write exactly one of secretKeyRef and configMapKeyRef",
         ),
     )
     secret_key_ref: KeyRef | None = None
@@ -50,10 +50,10 @@ class EnvVar(ApiModel):
     """Where the value comes from."""
 
 
-def _word(field: str, example: str) -> Cel:
+def _word(example: str) -> Cel:
     return Cel(
         rule="self.matches('^[a-z0-9][a-z0-9_-]*$')",
-        message=f"spec.engine.{field}: write one word of lower-case letters, digits, _ and -, such as {example}",
+        message=f"write one word of lower-case letters, digits, _ and -, such as {example}",
     )
 
 
@@ -67,7 +67,7 @@ class Engine(ApiModel):
         Field(min_length=1, max_length=32),
         Cel(
             rule="self.matches('^[0-9]+[.][0-9]+[.][0-9]+$')",
-            message="spec.engine.version: write three numbers with dots between them, such as 0.32.0",
+            message="write three numbers with dots between them, such as 0.32.0",
         ),
     ] = "0.32.0"
     """Version of the engine. It chooses the image, unless image is set, and the table of flags that args are checked against."""
@@ -77,7 +77,7 @@ class Engine(ApiModel):
             Field(min_length=1, max_length=512),
             Cel(
                 rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$')",
-                message="spec.engine.image: write an image reference without spaces, such as "
+                message="write an image reference without spaces, such as "
                 "registry.example.com/fairlead/vllm:0.32.0 or one that ends in @sha256:DIGEST",
             ),
         ]
@@ -86,9 +86,9 @@ class Engine(ApiModel):
     """Image of the engine container with Fairlead's agent as its entrypoint. Default: the operator's image for this version."""
     dtype: Literal["auto", "bfloat16", "float", "float16", "float32", "half"] | None = None
     """Data type of weights and activations (--dtype). Default: the engine decides, from the model."""
-    quantization: Annotated[str, Field(min_length=1, max_length=64), _word("quantization", "fp8 or awq")] | None = None
+    quantization: Annotated[str, Field(min_length=1, max_length=64), _word("fp8 or awq")] | None = None
     """How the weights are quantized (--quantization). Default: what the model's own configuration says."""
-    kv_cache_dtype: Annotated[str, Field(min_length=1, max_length=64), _word("kvCacheDtype", "auto or fp8")] | None = None
+    kv_cache_dtype: Annotated[str, Field(min_length=1, max_length=64), _word("auto or fp8")] | None = None
     """Data type of the KV cache (--kv-cache-dtype). Default: that of the model."""
     max_model_len: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     """Longest prompt and answer together, in tokens (--max-model-len). Default: what the model's own configuration says."""

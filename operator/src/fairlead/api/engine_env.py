@@ -55,17 +55,17 @@ _WHYS = "{" + ", ".join(f"{_quoted(name)}: {_quoted(why)}" for name, why in sort
 ENV_RULES: tuple[Cel, ...] = (
     Cel(
         rule="self.name.matches('^[A-Za-z_][A-Za-z0-9_]*$')",
-        message="spec.engine.env[].name: write letters, digits and _, beginning with a letter or _, such as NCCL_DEBUG",
+        message="name: write letters, digits and _, beginning with a letter or _, such as NCCL_DEBUG",
     ),
     Cel(
         rule=f"!(self.name in {_NAMES})",
-        message="spec.engine.env[].name: this variable cannot be set; remove it",
-        message_expression=f"'spec.engine.env: ' + self.name + ' cannot be set: ' + {_WHYS}[self.name] + '. Remove it'",
+        message="this variable cannot be set; remove it",
+        message_expression=f"self.name + ' cannot be set: ' + {_WHYS}[self.name] + '. Remove it'",
         reason="FieldValueForbidden",
     ),
     Cel(
         rule="has(self.value) != has(self.valueFrom)",
-        message="spec.engine.env[]: write exactly one of value and valueFrom",
+        message="write exactly one of value and valueFrom",
     ),
 )
 """The rules of an item of spec.engine.env."""

@@ -113,18 +113,16 @@ REFUSED_JSON_KEYS: dict[str, str] = {
 # The two whose value is a JSON object, which vLLM also takes key by key: --profiler-config.profiler torch.
 _JSON_FLAGS = frozenset({"logging-config", "model-class-overrides", "profiler-config"})
 
-PATH = "spec.engine.args"
-
 
 def owned_message(flag: str) -> str:
     """Why an owned flag cannot be set, and what to do instead."""
-    return f"{PATH}: --{flag} is set by Fairlead: {OWNED_FLAGS[flag]}"
+    return f"--{flag} is set by Fairlead: {OWNED_FLAGS[flag]}"
 
 
 def refused_message(flag: str) -> str:
     """Why a flag is refused, and who can allow it."""
     return (
-        f"{PATH}: --{flag} is refused: {REFUSED_FLAGS[flag]}. Remove it, or have a cluster admin add {flag} "
+        f"--{flag} is refused: {REFUSED_FLAGS[flag]}. Remove it, or have a cluster admin add {flag} "
         "to the chart's engine.allowedFlags"
     )
 
@@ -142,17 +140,17 @@ _FIXED = "(k.startsWith('--') ? k.substring(2) : k.startsWith('-') ? k.substring
 ARGS_RULES: tuple[Cel, ...] = (
     Cel(
         rule=f"self.all(k, k.matches('{_NAME}'))",
-        message=f"{PATH}: write a flag as the engine's long flag without the dashes in front, such as max-num-batched-tokens",
+        message="write a flag as the engine's long flag without the dashes in front, such as max-num-batched-tokens",
         message_expression=(
-            f"'{PATH}: write a flag as the engine\\'s long flag without the dashes in front: ' + "
+            "'write a flag as the engine\\'s long flag without the dashes in front: ' + "
             f"self.filter(k, !k.matches('{_NAME}')).map(k, {_FIXED} + ' for ' + k)[0]"
         ),
     ),
     Cel(
         rule="self.all(k, !k.startsWith('no-'))",
-        message=f'{PATH}: to switch a flag off write it without no- and with the value "false"',
+        message='to switch a flag off write it without no- and with the value "false"',
         message_expression=(
-            f"'{PATH}: to switch a flag off write it without no-: ' + "
+            "'to switch a flag off write it without no-: ' + "
             "self.filter(k, k.startsWith('no-')).map(k, k.substring(3) + ': \"false\" for ' + k)[0]"
         ),
     ),

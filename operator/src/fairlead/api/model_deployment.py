@@ -21,12 +21,13 @@ class Model(ApiModel):
         Field(min_length=1, max_length=1024),
         Cel(
             rule="self.matches('^pvc://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(/.*)?$')",
-            message="spec.model.uri: write pvc://CLAIM or pvc://CLAIM/PATH, with the name of a PersistentVolumeClaim of this "
+            message="write pvc://CLAIM or pvc://CLAIM/PATH, with the name of a PersistentVolumeClaim of this "
             "namespace and the model's folder on it, such as pvc://models/qwen3-8b; no other kind of place is supported yet",
         ),
         Cel(
-            rule="self.matches('^pvc://[^/]*(/[A-Za-z0-9._=+@-]+)*/?$') && !self.matches('/[.]{1,2}(/|$)')",
-            message="spec.model.uri: write the path as folders of letters, digits and ._=+@- with one / between them, without "
+            rule="!self.startsWith('pvc://') || "
+            "self.matches('^pvc://[^/]*(/[A-Za-z0-9._=+@-]+)*/?$') && !self.matches('/[.]{1,2}(/|$)')",
+            message="write the path as folders of letters, digits and ._=+@- with one / between them, without "
             ". and .., such as pvc://models/org/qwen3-8b",
         ),
     ]
@@ -37,8 +38,7 @@ class Model(ApiModel):
             Field(min_length=1, max_length=253),
             Cel(
                 rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$')",
-                message="spec.model.servedName: write letters, digits and ._:/@-, beginning with a letter or digit, "
-                "such as qwen3-8b or org/model",
+                message="write letters, digits and ._:/@-, beginning with a letter or digit, such as qwen3-8b or org/model",
             ),
         ]
         | None
@@ -71,7 +71,7 @@ class Health(ApiModel):
         Cel(
             rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0"
             " && quantity(string(self)).compareTo(quantity('1Ti')) <= 0",
-            message="spec.health.gpuMemoryFloor: write a quantity of memory from 0 to 1Ti, such as 128Mi",
+            message="write a quantity of memory from 0 to 1Ti, such as 128Mi",
         ),
     ] = "128Mi"
     """GPU memory that must stay free while the engine runs; below it the replica is taken out of service."""
@@ -84,7 +84,7 @@ class Rollout(ApiModel):
         Cel(
             # Optional selection, as the API server runs the rule on the default {} before it fills in the defaults of the fields.
             rule="self.?maxSurge.orValue(1) > 0 || self.?maxUnavailable.orValue(0) > 0",
-            message="spec.rollout: maxSurge and maxUnavailable cannot both be 0, or no replica could ever be replaced; "
+            message="maxSurge and maxUnavailable cannot both be 0, or no replica could ever be replaced; "
             "write maxSurge: 1, or maxUnavailable: 1 where no GPU is spare",
         ),
     )
@@ -102,14 +102,13 @@ class ModelDeploymentSpec(ApiModel):
     rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             rule="!has(self.engine.maxModelLen) || self.warmup.promptTokens + self.warmup.maxTokens <= self.engine.maxModelLen",
-            message="spec.warmup: promptTokens and maxTokens together must fit into spec.engine.maxModelLen; "
-            "lower them or raise maxModelLen",
+            message="promptTokens and maxTokens together must fit into spec.engine.maxModelLen; lower them or raise maxModelLen",
             field_path=".warmup",
         ),
         Cel(
             rule="!(self.accelerator.resourceName in self.pod.resources.?requests.orValue({})) && "
             "!(self.accelerator.resourceName in self.pod.resources.?limits.orValue({}))",
-            message="spec.pod.resources: the GPU is asked for by spec.accelerator, one per replica; remove it here",
+            message="the GPU is asked for by spec.accelerator, one per replica; remove it here",
             reason="FieldValueForbidden",
             field_path=".pod.resources",
         ),
@@ -156,8 +155,9 @@ class ModelDeployment(ApiModel):
         # The name becomes that of a Service and, with a suffix, that of pods, whose names and labels end at 63 characters.
         Cel(
             rule="self.metadata.name.matches('^[a-z]([a-z0-9-]{0,48}[a-z0-9])?$')",
-            message="metadata.name: write at most 50 lower-case letters, digits and -, beginning with a letter and not "
+            message="write at most 50 lower-case letters, digits and -, beginning with a letter and not "
             "ending with -, such as chat-8b",
+            field_path=".metadata.name",
         ),
     )
     api_version: Literal["serving.fairlead.dev/v1alpha1"] = API_VERSION

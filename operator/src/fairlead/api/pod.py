@@ -12,17 +12,17 @@ from fairlead.api.markers import Atomic, Cel, ListMap, PreserveUnknown, Rules
 LabelValue = Annotated[str, Field(max_length=63)]
 
 
-def _label_rules(path: str) -> Rules:
+def _label_rules() -> Rules:
     """Keys and values that a label may have; the API server would refuse the pods, not the ModelDeployment."""
     return Rules(
         (
             Cel(
                 rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",
-                message=f"{path}: a key is a name such as team, or example.com/team with a domain in front",
+                message="a key is a name such as team, or example.com/team with a domain in front",
             ),
             Cel(
                 rule="self.all(k, !format.labelValue().validate(self[k]).hasValue())",
-                message=f"{path}: a value has at most 63 letters, digits, -, _ and . and begins and ends with a letter or digit",
+                message="a value has at most 63 letters, digits, -, _ and . and begins and ends with a letter or digit",
             ),
         )
     )
@@ -56,11 +56,11 @@ class Accelerator(ApiModel):
         Field(min_length=1, max_length=253),
         Cel(
             rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",
-            message="spec.accelerator.resourceName: write an extended resource as DOMAIN/NAME, such as nvidia.com/gpu",
+            message="write an extended resource as DOMAIN/NAME, such as nvidia.com/gpu",
         ),
     ] = "nvidia.com/gpu"
     """The extended resource that the device plugin advertises."""
-    node_selector: Annotated[LabelMap, _label_rules("spec.accelerator.nodeSelector")] = Field(default_factory=dict)
+    node_selector: Annotated[LabelMap, _label_rules()] = Field(default_factory=dict)
     """Labels that a node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=32), Atomic()] = Field(default_factory=list)
     """Taints of GPU nodes that the pods tolerate."""
@@ -115,10 +115,10 @@ class LocalObjectReference(ApiModel):
 ResourceList = Annotated[dict[str, QuantityStr], Field(max_length=16)]
 
 
-def _quantities(path: str) -> Cel:
+def _quantities() -> Cel:
     return Cel(
         rule="self.all(k, isQuantity(string(self[k])) && quantity(string(self[k])).compareTo(quantity('0')) >= 0)",
-        message=f"{path}: a value is a quantity of zero or more, such as 500m, 2 or 4Gi",
+        message="a value is a quantity of zero or more, such as 500m, 2 or 4Gi",
     )
 
 
@@ -134,13 +134,13 @@ class Resources(ApiModel):
             rule="!has(self.limits) || !has(self.requests) || self.limits.all(k, !(k in self.requests) || "
             "!isQuantity(string(self.limits[k])) || !isQuantity(string(self.requests[k])) || "
             "quantity(string(self.limits[k])).compareTo(quantity(string(self.requests[k]))) >= 0)",
-            message="spec.pod.resources: a limit is below its request (the default requests are cpu 1 and memory 4Gi); "
+            message="a limit is below its request (the default requests are cpu 1 and memory 4Gi); "
             "raise the limit or write a lower request",
         ),
     )
-    requests: Annotated[ResourceList, _quantities("spec.pod.resources.requests")] = Field(default_factory=_default_requests)
+    requests: Annotated[ResourceList, _quantities()] = Field(default_factory=_default_requests)
     """What a node must have free. If it is set at all, the defaults are gone: name both cpu and memory."""
-    limits: Annotated[ResourceList, _quantities("spec.pod.resources.limits")] = Field(default_factory=dict)
+    limits: Annotated[ResourceList, _quantities()] = Field(default_factory=dict)
     """What the container may not exceed. The engine is killed at its memory limit, so leave room for loading the model."""
 
 
@@ -149,10 +149,10 @@ class Pod(ApiModel):
 
     labels: Annotated[
         LabelMap,
-        _label_rules("spec.pod.labels"),
+        _label_rules(),
         Cel(
             rule=f"self.all(k, !k.startsWith('serving.fairlead.dev/') && !(k in {_OURS}))",
-            message="spec.pod.labels: serving.fairlead.dev/… and app.kubernetes.io/managed-by, name and instance are Fairlead's; "
+            message="serving.fairlead.dev/… and app.kubernetes.io/managed-by, name and instance are Fairlead's; "
             "use a key of your own, such as example.com/team",
             reason="FieldValueForbidden",
         ),
@@ -163,11 +163,11 @@ class Pod(ApiModel):
         Field(max_length=32),
         Cel(
             rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",
-            message="spec.pod.annotations: a key is a name such as team, or example.com/team with a domain in front",
+            message="a key is a name such as team, or example.com/team with a domain in front",
         ),
         Cel(
             rule="self.all(k, !k.startsWith('serving.fairlead.dev/') && k != 'app.kubernetes.io/managed-by')",
-            message="spec.pod.annotations: serving.fairlead.dev/… and app.kubernetes.io/managed-by are Fairlead's; "
+            message="serving.fairlead.dev/… and app.kubernetes.io/managed-by are Fairlead's; "
             "use a key of your own, such as example.com/owner",
             reason="FieldValueForbidden",
         ),

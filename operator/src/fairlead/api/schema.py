@@ -29,6 +29,11 @@ class _Structural(GenerateJsonSchema):
         factory = schema.get("default_factory")
         return factory() if factory is not None else super().get_default_value(schema)  # type: ignore[call-arg]
 
+    def sort(self, value: Schema, parent_key: str | None = None) -> Schema:
+        """The order of the models: `_clean` puts the keys of each schema in order."""
+        del parent_key
+        return value
+
     def field_title_should_be_set(self, schema: Any) -> bool:
         """No titles: they only repeat the name."""
         del schema
