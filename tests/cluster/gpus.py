@@ -23,7 +23,7 @@ class FakeGPU:
     """One device. A value is in force for the next NVML call: files are replaced by rename, readers never see half of one."""
 
     def __init__(self, folder: Path) -> None:
-        """The device whose state is in `folder`, which bears its UUID; made if it is not there (healthy, 24 GiB, nothing used)."""
+        """The device whose state is in `folder`, which bears its UUID; made if it is not there (24 GiB, unused)."""
         self.folder = folder
         self.uuid = folder.name
         folder.mkdir(parents=True, exist_ok=True)
