@@ -1,0 +1,250 @@
+"""agent.json: what the operator tells the agent. Parsed strictly: a key too many or of the wrong kind is named with its path."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fairlead_agent.engines import ENGINES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: The one layout of agent.json that this agent reads.
+VERSION = 1
+_PORTS = (1, 65535)
+_DAY = 86400
+
+
+class ConfigError(Exception):
+    """agent.json cannot be used; the text is for people and names the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where the agent listens: the pod's IP for probes, loopback for /drain."""
+
+    host: str
+    port: int
+    drain_host: str
+    drain_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What must hold for GPU memory, in percent of each device's total and in bytes."""
+
+    memory_utilization_percent: int
+    memory_floor_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """How the engine is warmed up; lengths in tokens."""
+
+    enabled: bool
+    requests: int
+    prompt_tokens: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """When the engine is no longer trusted; all in seconds but the threshold, which counts misses in a row."""
+
+    stall_seconds: int
+    startup_timeout_seconds: int
+    idle_seconds: int
+    probe_timeout_seconds: int
+    failure_threshold: int
+
+    @property
+    def not_ready_after(self) -> int:
+        """Seconds without a sign of life after which the replica leaves the Service (15 with the defaults)."""
+        return self.probe_timeout_seconds * self.failure_threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """How the replica ends, in seconds."""
+
+    delay_seconds: int
+    max_stream_seconds: int
+    engine_shutdown_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """agent.json as typed values. URLs have no trailing slash."""
+
+    engine: str
+    served_name: str
+    bind: Bind
+    engine_url: str
+    sidecar_url: str
+    sidecar_admin_url: str
+    gpu: Gpu
+    warmup: Warmup
+    health: Health
+    drain: Drain
+
+
+def load(path: Path) -> Config:
+    """Reads agent.json.
+
+    Raises:
+        ConfigError: the file cannot be read or does not say what it must.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def parse(text: str) -> Config:
+    """The same from text.
+
+    Raises:
+        ConfigError: it is not JSON, or a key is missing, unknown or of the wrong kind.
+    """
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"not JSON: {error}") from error
+    top = _Section(raw, "")
+    version = top.integer("version", 0, 2**31)
+    if version != VERSION:
+        raise ConfigError(f"version: {version} is not known, this agent reads version {VERSION}: operator and agent do not match")
+    engine = top.text("engine")
+    if engine not in ENGINES:
+        raise ConfigError(f"engine: {engine!r} is not known, write one of {', '.join(sorted(ENGINES))}")
+    config = Config(
+        engine=engine,
+        served_name=top.text("servedName"),
+        bind=_bind(top.section("bind")),
+        engine_url=top.url("engineUrl"),
+        sidecar_url=top.url("sidecarUrl"),
+        sidecar_admin_url=top.url("sidecarAdminUrl"),
+        gpu=_gpu(top.section("gpu")),
+        warmup=_warmup(top.section("warmup")),
+        health=_health(top.section("health")),
+        drain=_drain(top.section("drain")),
+    )
+    top.finish()
+    return config
+
+
+def _bind(section: _Section) -> Bind:
+    bind = Bind(
+        section.text("host"), section.integer("port", *_PORTS), section.text("drainHost"), section.integer("drainPort", *_PORTS)
+    )
+    section.finish()
+    return bind
+
+
+def _gpu(section: _Section) -> Gpu:
+    gpu = Gpu(section.integer("memoryUtilizationPercent", 1, 100), section.integer("memoryFloorBytes", 0, 2**63))
+    section.finish()
+    return gpu
+
+
+def _warmup(section: _Section) -> Warmup:
+    warmup = Warmup(
+        enabled=section.boolean("enabled"),
+        requests=section.integer("requests", 1, 1024),
+        prompt_tokens=section.integer("promptTokens", 1, 2**20),
+        max_tokens=section.integer("maxTokens", 1, 2**20),
+    )
+    section.finish()
+    return warmup
+
+
+def _health(section: _Section) -> Health:
+    health = Health(
+        stall_seconds=section.integer("stallSeconds", 1, _DAY),
+        startup_timeout_seconds=section.integer("startupTimeoutSeconds", 1, _DAY),
+        idle_seconds=section.integer("idleSeconds", 1, _DAY),
+        probe_timeout_seconds=section.integer("probeTimeoutSeconds", 1, _DAY),
+        failure_threshold=section.integer("failureThreshold", 1, 100),
+    )
+    section.finish()
+    return health
+
+
+def _drain(section: _Section) -> Drain:
+    drain = Drain(
+        delay_seconds=section.integer("delaySeconds", 0, _DAY),
+        max_stream_seconds=section.integer("maxStreamSeconds", 0, 7 * _DAY),
+        engine_shutdown_seconds=section.integer("engineShutdownSeconds", 0, _DAY),
+    )
+    section.finish()
+    return drain
+
+
+class _Section:
+    """One JSON object that knows its path and which of its keys were asked for."""
+
+    def __init__(self, raw: Any, path: str) -> None:
+        if not isinstance(raw, dict):
+            raise ConfigError(f"{path or 'the file'}: must be an object, not {_kind(raw)}")
+        self._raw = raw
+        self._path = path
+        self._asked: set[str] = set()
+
+    def section(self, key: str) -> _Section:
+        return _Section(self._take(key), self._at(key))
+
+    def text(self, key: str) -> str:
+        value = self._take(key)
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{self._at(key)}: must be a text that is not empty, not {_kind(value)}")
+        return value
+
+    def url(self, key: str) -> str:
+        value = self.text(key)
+        try:
+            parts = urlsplit(value)
+            sound = parts.scheme == "http" and bool(parts.hostname) and parts.port is not None
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ConfigError(f"{self._at(key)}: must look like http://127.0.0.1:8001, not {value!r}")
+        return value.rstrip("/")
+
+    def boolean(self, key: str) -> bool:
+        value = self._take(key)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{self._at(key)}: must be true or false, not {_kind(value)}")
+        return value
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        value = self._take(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ConfigError(f"{self._at(key)}: must be an integer from {low} to {high}, not {_kind(value)}")
+        return value
+
+    def finish(self) -> None:
+        """Raises ConfigError for keys that nobody asked for."""
+        unknown = sorted(set(self._raw) - self._asked)
+        if unknown:
+            raise ConfigError(f"{self._at(unknown[0])}: unknown key, known here: {', '.join(sorted(self._asked))}")
+
+    def _take(self, key: str) -> Any:
+        self._asked.add(key)
+        if key not in self._raw:
+            raise ConfigError(f"{self._at(key)}: missing")
+        return self._raw[key]
+
+    def _at(self, key: str) -> str:
+        return f"{self._path}.{key}" if self._path else key
+
+
+def _kind(value: Any) -> str:
+    """The offending value as people would write it, cut to a readable length."""
+    return json.dumps(value)[:60]

@@ -1,0 +1,82 @@
+"""Reads the GPUs again and again and keeps what the rules make of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from fairlead_agent import gpu_rules, xid
+from fairlead_agent.gpu import GpuError
+
+if TYPE_CHECKING:
+    from fairlead_agent.config import Config
+    from fairlead_agent.gpu import Device
+    from fairlead_agent.reasons import Problem
+
+#: Seconds between two readings while the engine runs: three of them (the damping) and NVML's own deadline fit into 15 s.
+POLL_SECONDS = 2.0
+
+
+class Gpus(Protocol):
+    """Where readings come from."""
+
+    async def read(self) -> tuple[Device, ...]:
+        """Raises GpuError."""
+
+
+class GpuWatch:
+    """What is known of the GPUs. `xid_problem` is for good: a GPU after a fatal Xid serves nobody until it is reset."""
+
+    def __init__(self, config: Config, gpus: Gpus) -> None:
+        self._config = config
+        self._gpus = gpus
+        self._state = gpu_rules.GpuState()
+        self.devices: tuple[Device, ...] = ()
+        self.xid_problem: Problem | None = None
+        self.xids: Counter[tuple[str, int]] = Counter()
+
+    @property
+    def problem(self) -> Problem | None:
+        """What takes the replica out of the Service, fatal Xids aside."""
+        return self._state.problem
+
+    async def start_problem(self) -> Problem | None:
+        """Reads once; why the engine must not be started now. None also notes what others use, so start at once then."""
+        devices = await self._read(decoded=False)
+        if isinstance(devices, tuple):
+            problem = gpu_rules.start_problem(devices, self._config.gpu.memory_utilization_percent)
+            if problem is None:
+                self._state = gpu_rules.about_to_start(self._state, devices)
+            return problem
+        return devices
+
+    async def read(self, *, decoded: bool) -> None:
+        """Reads once and judges."""
+        await self._read(decoded=decoded)
+
+    async def run(self, decoded: asyncio.Event) -> None:
+        """Reads until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self._read(decoded=decoded.is_set())
+
+    def on_xid(self, uuid: str, number: int) -> None:
+        """An Xid came."""
+        self.xids[uuid, number] += 1
+        if xid.fatal(number) and self.xid_problem is None:
+            self.xid_problem = xid.problem(uuid, number)
+
+    async def _read(self, *, decoded: bool) -> tuple[Device, ...] | Problem:
+        threshold = self._config.health.failure_threshold
+        try:
+            devices = await self._gpus.read()
+        except GpuError as error:
+            self._state = gpu_rules.unreadable(self._state, error.problem, threshold)
+            self.devices = ()
+            return error.problem
+        self.devices = devices
+        self._state = gpu_rules.observe(
+            self._state, devices, floor=self._config.gpu.memory_floor_bytes, threshold=threshold, decoded=decoded
+        )
+        return devices
