@@ -105,6 +105,7 @@ REFUSED_JSON_KEYS: dict[str, str] = {
     "pylogging_config_file": "the file can name Python code that the engine then loads",
     "kv_connector_module_path": _LOADS_CODE,
     "ec_connector_module_path": _LOADS_CODE,
+    "spec_module_path": _LOADS_CODE,
     "encoder_cache_manager_cls": _LOADS_CODE,
     "trust_remote_code": "it runs Python code that comes with the model",
 }
