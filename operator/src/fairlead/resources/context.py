@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fairlead.api.engine import Engine
+
 
 @dataclass(frozen=True)
 class Images:
@@ -30,3 +32,7 @@ class BuildContext:
     """Flags that a cluster admin lets through although the table of the engine version does not list or refuses them."""
     scrape_from: tuple[Mapping[str, Any], ...] = ()
     """NetworkPolicy peers that may read the metrics ports, as Kubernetes writes them."""
+
+    def engine_image(self, engine: Engine) -> str | None:
+        """The image of the engine container; None where neither the user nor the operator names one."""
+        return engine.image or self.images.engines.get(engine.name, {}).get(engine.version)

@@ -202,10 +202,18 @@ ACCESS_LOG: Final = {
 the request to the first byte of the answer's body, null if there was none."""
 
 STATS: Final = (
-    {"safe_regex": {"regex": r"http\.ingress_http\.downstream_(cx_(active|total)|rq_(active|total|time|[1-5]xx|overload_close|"
-                             r"rx_reset|tx_reset|too_large|timeout|idle_timeout|max_duration_reached))"}},
-    {"safe_regex": {"regex": r"cluster\.engine\.upstream_(cx_(active|total|connect_fail|destroy_remote_with_active_rq)|"
-                             r"rq_(active|pending_active|pending_overflow|rx_reset|tx_reset))"}},
+    {
+        "safe_regex": {
+            "regex": r"http\.ingress_http\.downstream_(cx_(active|total)|rq_(active|total|time|[1-5]xx|overload_close|"
+            r"rx_reset|tx_reset|too_large|timeout|idle_timeout|max_duration_reached))"
+        }
+    },
+    {
+        "safe_regex": {
+            "regex": r"cluster\.engine\.upstream_(cx_(active|total|connect_fail|destroy_remote_with_active_rq|rx_bytes_total)|"
+            r"rq_(active|pending_active|pending_overflow|rx_reset|tx_reset))"
+        }
+    },
     {"exact": "listener.0.0.0.0_8000.downstream_global_cx_overflow"},
     {"prefix": "overload."},
     {"exact": "server.live"},

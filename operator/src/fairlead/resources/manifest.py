@@ -1,0 +1,55 @@
+"""What all children have in common: metadata that ties them to their ModelDeployment, and the hash of what is wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from fairlead.api.base import API_VERSION, KIND
+from fairlead.resources import names
+
+if TYPE_CHECKING:
+    from fairlead.api.model_deployment import ModelDeployment
+
+Manifest = dict[str, Any]
+"""An object as server-side apply takes it: only fields that Fairlead wants to own, no empty lists or maps where the API
+server would drop them, defaults written out where a reader would ask."""
+
+
+def metadata(mdep: ModelDeployment, name: str | None = None) -> dict[str, Any]:
+    """Metadata of a child; `name` where it is not that of the ModelDeployment."""
+    return {
+        "name": name or mdep.metadata.name,
+        "namespace": mdep.metadata.namespace,
+        "labels": names.labels(mdep.metadata.name, mdep.spec.engine.name),
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": mdep.metadata.name,
+                "uid": mdep.metadata.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+
+
+def digest(value: Any) -> str:
+    """sha256 of JSON data, hexadecimal; the order of keys does not matter."""
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
+
+
+def sealed(manifest: Manifest) -> Manifest:
+    """The manifest with the hash of itself, sharing nothing with what it was built from.
+
+    The hash tells of what can be compared in no other way: a field that is no longer wanted.
+    """
+    fresh: Manifest = json.loads(_canonical(manifest))
+    fresh["metadata"].setdefault("annotations", {})[names.APPLIED_HASH_ANNOTATION] = digest(manifest)
+    return fresh
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,34 @@
+"""Whether a ModelDeployment that the API server has let through can be turned into pods. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fairlead.api.conditions import Reason
+from fairlead.resources.engine_flags.validate import Problem, check_engine
+from fairlead.resources.model_volume import ModelVolume
+
+if TYPE_CHECKING:
+    from fairlead.api.model_deployment import ModelDeployment
+    from fairlead.resources.context import BuildContext
+
+
+def validate(mdep: ModelDeployment, context: BuildContext) -> list[Problem]:
+    """What is wrong with the spec; `build` takes every spec of which this finds nothing."""
+    engine = mdep.spec.engine
+    problems = check_engine(engine, context.allowed_engine_flags)
+    try:
+        ModelVolume.parse(mdep.spec.model.uri)
+    except ValueError as error:
+        problems.append(Problem(Reason.INVALID_SPEC, str(error)))
+    unsupported = any(problem.reason is Reason.UNSUPPORTED_ENGINE_VERSION for problem in problems)
+    if context.engine_image(engine) is None and not unsupported:
+        known = ", ".join(sorted(context.images.engines.get(engine.name, {}))) or "none"
+        problems.append(
+            Problem(
+                Reason.NO_ENGINE_IMAGE,
+                f"spec.engine.version: the operator has no image for {engine.name} {engine.version} (it has: {known}); set "
+                "spec.engine.image, or have a cluster admin add the version to the chart's images.engines",
+            )
+        )
+    return problems
