@@ -33,10 +33,14 @@ def problem_with(flag: Flag, text: str) -> str:
 
 
 def argv(flag: Flag | None, name: str, text: str) -> list[str]:
-    """The command line of a flag, one argument an item. `flag` is None for one that the table does not list."""
+    """The words of a flag on the command line. `flag` is None for one that the table does not list.
+
+    A value stands behind a = in the flag's own word, so that one that begins with - cannot become a flag.
+    """
     if flag is not None and flag.kind == "bool":
         return [f"--no-{name}" if text.lower() == "false" else f"--{name}"]
     if flag is not None and flag.kind == "list":
+        # Argparse takes only one value after =. No item begins with -: `problem_with` sees to it.
         return [f"--{name}", *list_items(text)]
     return [f"--{name}={text}" if text else f"--{name}"]
 
