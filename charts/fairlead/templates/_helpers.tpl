@@ -1,10 +1,14 @@
-{{- /* Name of everything the chart makes: the release's name, with the chart's in it once. 46 characters leave room for the longest suffix, so that no name is cut in two places. */}}
-{{- define "fairlead.fullname" -}}
+{{- /* What names start with: the release's name, with the chart's in it once. 40 characters leave room for the suffixes within 63. */}}
+{{- define "fairlead.prefix" -}}
 {{- if contains .Chart.Name .Release.Name -}}
-{{ .Release.Name | trunc 46 | trimSuffix "-" }}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 46 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}
 {{- end -}}
+{{- end -}}
+
+{{- define "fairlead.operatorName" -}}
+{{ include "fairlead.prefix" . }}-operator
 {{- end -}}
 
 {{- /* app.kubernetes.io/name is what the NetworkPolicies of model pods admit to the agents' port. */}}
