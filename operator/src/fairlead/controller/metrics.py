@@ -1,0 +1,60 @@
+"""The operator's own metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fairlead.controller.workqueue import Schedule
+    from fairlead.reconciler.kinds import Key, Kind
+
+_DURATIONS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""From a visit that finds nothing to do (some milliseconds) to one that waits for dead agents."""
+
+
+class Metrics:
+    """All families, in a registry of their own."""
+
+    def __init__(self, schedule: Schedule[Key], clock: Callable[[], float]) -> None:
+        """Take the queue's schedule and the clock that its times are of."""
+        self.registry = CollectorRegistry()
+        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+            self.registry.register(collector)
+        self.visits = Counter(
+            "fairlead_reconcile", "Visits of ModelDeployments, by how they ended", ["result"], registry=self.registry
+        )
+        for result in ("ok", "retry", "error"):
+            self.visits.labels(result)
+        self.seconds = Histogram(
+            "fairlead_reconcile_duration_seconds", "How long a visit took", buckets=_DURATIONS, registry=self.registry
+        )
+        self._writes = Counter(
+            "fairlead_api_writes", "Writes sent to the Kubernetes API", ["verb", "kind"], registry=self.registry
+        )
+        self._events = Counter("fairlead_watch_events", "Events that the watches have brought", ["kind"], registry=self.registry)
+        self._last_event: dict[str, float] = {}
+        self._age = Gauge(
+            "fairlead_watch_last_event_age_seconds", "Time since the last event of a kind", ["kind"], registry=self.registry
+        )
+        self._clock = clock
+        depth = Gauge("fairlead_queue_depth", "ModelDeployments that are due for a visit", registry=self.registry)
+        depth.set_function(lambda: schedule.waiting(clock()))
+        oldest = Gauge("fairlead_queue_oldest_age_seconds", "How long the next one has been due", registry=self.registry)
+        oldest.set_function(lambda: schedule.oldest_wait(clock()))
+        running = Gauge("fairlead_reconcile_longest_running_seconds", "How long the longest visit in hand has taken", registry=self.registry)
+        running.set_function(lambda: schedule.longest_running(clock()))
+
+    def wrote(self, verb: str, kind: Kind) -> None:
+        """A write is sent."""
+        self._writes.labels(verb, kind.name).inc()
+
+    def event(self, kind: str) -> None:
+        """A watch has brought an event."""
+        self._events.labels(kind).inc()
+        if kind not in self._last_event:
+            self._age.labels(kind).set_function(lambda: self._clock() - self._last_event[kind])
+        self._last_event[kind] = self._clock()

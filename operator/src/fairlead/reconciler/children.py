@@ -1,0 +1,114 @@
+"""Brings the children of a ModelDeployment in line with what is wanted."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fairlead.api.conditions import Reason
+from fairlead.reconciler.client import ApiError
+from fairlead.reconciler.decide import Write, controller_of, plan
+from fairlead.reconciler.diff import differences
+from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, Key, Manifest, kind_of
+from fairlead.reconciler.problem import Problem, bounded
+from fairlead.resources.names import APPLIED_HASH_ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fairlead.reconciler.client import Client
+    from fairlead.reconciler.diff import Path
+    from fairlead.reconciler.store import Store
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 5
+"""Paths of a difference that the log names."""
+
+
+class Children:
+    """Reads the children from the store, writes them through the client."""
+
+    def __init__(self, client: Client, store: Store) -> None:
+        self._client = client
+        self._store = store
+        self._futile: dict[tuple[Key, str, str], tuple[str, frozenset[Path]]] = {}
+
+    async def align(self, key: Key, uid: str, wanted: Sequence[Manifest]) -> list[Problem]:
+        """Make and mend what is wanted, in its order, and remove what no longer is; returns what stands in the way.
+
+        Raises ApiError where the same may work a little later.
+        """
+        there = await self._there(key, uid, wanted)
+        owned = [each for kind in CHILDREN for each in self._store.owned(kind, key)]
+        steps = plan(uid, wanted, there, owned)
+        if any(not write.paths for write in steps.writes) and not await self._still_wanted(key, uid):
+            return []
+        try:
+            for write in steps.writes:
+                await self._apply(key, write)
+            for removal in steps.removals:
+                await self._remove(removal, uid)
+        except ApiError as error:
+            if error.transient or error.namespace_ends:
+                raise
+            logger.warning("refused: %s", error)
+            return [Problem(Reason.APPLY_FAILED, bounded(str(error), 1000))]
+        return list(steps.conflicts)
+
+    def forget(self, key: Key) -> None:
+        """The ModelDeployment is gone."""
+        for place in [place for place in self._futile if place[0] == key]:
+            del self._futile[place]
+
+    async def _there(self, key: Key, uid: str, wanted: Sequence[Manifest]) -> dict[tuple[str, str], Manifest]:
+        """What is under the names of the children. What is not known as a child is read anew: it may be anybody's."""
+        found = {}
+        for manifest in wanted:
+            kind, name = kind_of(manifest), manifest["metadata"]["name"]
+            seen = self._store.get(kind, key.namespace, name)
+            if seen is None or (controller_of(seen) or {}).get("uid") != uid:
+                seen = await self._client.get(kind, key.namespace, name)
+            if seen is not None:
+                found[kind.name, name] = seen
+        return found
+
+    async def _still_wanted(self, key: Key, uid: str) -> bool:
+        """Whether the ModelDeployment is there, before something is made for it: a deletion's news may be under way."""
+        live = await self._client.get(MODEL_DEPLOYMENT, key.namespace, key.name)
+        if live is not None:
+            self._store.put(live)
+        return live is not None and live["metadata"]["uid"] == uid and "deletionTimestamp" not in live["metadata"]
+
+    async def _apply(self, key: Key, write: Write) -> None:
+        """Write one child, unless just this has been without effect before: a webhook insists on something else."""
+        manifest = write.manifest
+        place = (key, manifest["kind"], manifest["metadata"]["name"])
+        wanted_hash = manifest["metadata"]["annotations"][APPLIED_HASH_ANNOTATION]
+        known_hash, without_effect = self._futile.get(place, ("", frozenset()))
+        if write.paths and known_hash == wanted_hash and without_effect.issuperset(write.paths):
+            return
+        applied = await self._client.apply(manifest)
+        self._store.put(applied)
+        told = ", ".join(".".join(path) for path in write.paths[:_SHOWN]) or "it was not there"
+        logger.info("applied %s %s: %s", manifest["kind"], manifest["metadata"]["name"], told)
+        left = differences(manifest, applied)
+        if left:
+            self._futile[place] = (wanted_hash, frozenset(left))
+            logger.warning(
+                "%s %s keeps other values than were applied; an admission webhook sets them: %s",
+                manifest["kind"],
+                manifest["metadata"]["name"],
+                ", ".join(".".join(path) for path in left[:_SHOWN]),
+            )
+        else:
+            self._futile.pop(place, None)
+
+    async def _remove(self, seen: Manifest, uid: str) -> None:
+        """Delete a child that is no longer wanted, if a fresh look still finds it ours."""
+        meta = seen["metadata"]
+        live = await self._client.get(kind_of(seen), meta["namespace"], meta["name"])
+        if live is None or (controller_of(live) or {}).get("uid") != uid or "deletionTimestamp" in live["metadata"]:
+            return
+        await self._client.delete(live)
+        logger.info("deleted %s %s: no longer wanted", live["kind"], meta["name"])

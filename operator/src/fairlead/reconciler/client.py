@@ -1,0 +1,197 @@
+"""The operator's typed door to the Kubernetes API: every call has a deadline, every failure is an ApiError for people."""
+
+from __future__ import annotations
+
+import json
+import random
+from asyncio import sleep
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiohttp
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.utils.retry import Backoff, on_retry_after_error
+
+from fairlead.reconciler.kinds import EVENT, Kind, Manifest, kind_of
+from fairlead.resources.names import FIELD_MANAGER
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from kubernetes.aio.dynamic import DynamicClient
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 8.0
+"""Longest a single call may take. The API server itself gives a webhook 10 s by default; a call that waits for one that
+hangs is better given up and repeated than holding a worker."""
+PAGE = 500
+"""Objects per page of a list, as kubectl has it."""
+ATTEMPTS = Backoff(steps=4, duration=0.25, factor=2.0, jitter=0.5)
+"""Tries of one call, within about 2 s: a busy API server (429) or one that restarts behind its load balancer. What takes
+longer is the work queue's business, which lets other keys go first."""
+
+_NO_ANSWER = 0
+_NOT_FOUND = 404
+_CONFLICT = 409
+_TOO_MANY = 429
+_SERVER_ERROR = 500
+
+
+class ApiError(Exception):
+    """The API server refused a call, or did not answer it."""
+
+    def __init__(self, doing: str, status: int, reason: str, message: str) -> None:
+        """Take what was being done, the HTTP status (0: no answer), and the reason and message of the answer."""
+        super().__init__(f"{doing}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same call may well work a little later, without anybody changing anything."""
+        return self.status in (_NO_ANSWER, 401, 408, _CONFLICT, _TOO_MANY) or self.status >= _SERVER_ERROR
+
+    @property
+    def namespace_ends(self) -> bool:
+        """Whether the namespace is being deleted, so that nothing can be made in it any more."""
+        return self.reason == "NamespaceTerminating"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All objects of a kind at one moment."""
+
+    items: list[Manifest]
+    resource_version: int
+    """The moment: every object as it was when the API server's version was this."""
+
+
+class Client:
+    """Reads and writes objects as plain dicts. Writing is server-side apply: only the fields that are sent are taken over."""
+
+    def __init__(
+        self,
+        dynamic: DynamicClient,
+        *,
+        wrote: Callable[[str, Kind], None] = lambda _verb, _kind: None,
+        pause: Callable[[float], Awaitable[None]] = sleep,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        """Take the library's client, and what to call with (verb, kind) for each write that is sent."""
+        self._dynamic = dynamic
+        self._wrote = wrote
+        self._pause = pause
+        self._roll = roll
+        self._timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """The object as it is now, or None where there is none. Raises ApiError."""
+        try:
+            return await self._call(f"reading {kind.name} {namespace}/{name}", "get", kind.path(namespace, name))
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, kind: Kind, namespace: str | None) -> Listing:
+        """All objects of a kind that concern the operator, in one namespace or (None) in all. Raises ApiError."""
+        items: list[Manifest] = []
+        following = ""
+        while True:
+            page = await self._call(
+                f"listing {kind.plural}",
+                "get",
+                kind.path(namespace),
+                label_selector=kind.selector or None,
+                limit=PAGE,
+                _continue=following or None,
+            )
+            # Items of a list carry neither apiVersion nor kind.
+            items += [{**item, "apiVersion": kind.api_version, "kind": kind.name} for item in page["items"]]
+            following = page["metadata"].get("continue", "")
+            if not following:
+                return Listing(items, int(page["metadata"]["resourceVersion"]))
+
+    async def apply(self, manifest: Manifest, *, subresource: str = "") -> Manifest:
+        """Apply the fields of the manifest, taking over those that others have set; returns the object as it is then.
+
+        With metadata.uid in the manifest an object of another uid is left alone (409). Raises ApiError.
+        """
+        kind, meta = kind_of(manifest), manifest["metadata"]
+        self._wrote("apply", kind)
+        return await self._call(
+            f"applying {kind.name} {meta['namespace']}/{meta['name']}",
+            "patch",
+            kind.path(meta["namespace"], meta["name"], subresource),
+            body=manifest,
+            content_type="application/apply-patch+yaml",
+            field_manager=FIELD_MANAGER,
+            force_conflicts=True,
+        )
+
+    async def delete(self, live: Manifest) -> None:
+        """Delete exactly this object in exactly this state: one that has changed or been made anew meanwhile stays (409).
+
+        An object that is gone already is no error. Raises ApiError.
+        """
+        kind, meta = kind_of(live), live["metadata"]
+        self._wrote("delete", kind)
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]},
+        }
+        try:
+            await self._call(
+                f"deleting {kind.name} {meta['namespace']}/{meta['name']}", "delete", kind.path(meta["namespace"], meta["name"]), body=body
+            )
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+    async def create_event(self, event: Manifest) -> None:
+        """Record a Kubernetes Event. Raises ApiError."""
+        self._wrote("create", EVENT)
+        await self._call("recording an event", "post", EVENT.path(event["metadata"]["namespace"]), body=event, field_manager=FIELD_MANAGER)
+
+    async def _call(self, doing: str, method: str, path: str, **params: Any) -> Manifest:
+        """One call with retries; each of the calls made here may be repeated safely."""
+
+        async def attempt() -> Manifest:
+            # query_params is given because the library appends to a list of its own otherwise made anew; the timeout is of
+            # one attempt.
+            response = await self._dynamic.request(  # type: ignore[no-untyped-call]
+                method, path, serialize=False, query_params=[], header_params={}, _request_timeout=self._timeout, **params
+            )
+            answer: Manifest = await response.json()
+            return answer
+
+        try:
+            return await on_retry_after_error(ATTEMPTS, _worth_repeating, attempt, self._pause, self._roll)
+        except ApiException as error:
+            raise _told(doing, error) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(doing, _NO_ANSWER, "NoAnswer", f"the API server did not answer ({str(error) or type(error).__name__})") from None
+
+
+def _worth_repeating(error: Exception) -> bool:
+    if isinstance(error, ApiException):
+        return error.status in (_TOO_MANY, 503)
+    return isinstance(error, aiohttp.ClientConnectionError)
+
+
+def _told(doing: str, error: ApiException) -> ApiError:
+    """The ApiError for a refusal; the API server's answer is a Status object whose message is for people."""
+    try:
+        answer = json.loads(error.body or "")
+    except ValueError:
+        answer = {}
+    if not isinstance(answer, dict):
+        answer = {}
+    details = answer.get("details") or {}
+    causes = [cause.get("reason") for cause in details.get("causes") or []]
+    reason = "NamespaceTerminating" if "NamespaceTerminating" in causes else answer.get("reason") or error.reason or "Unknown"
+    return ApiError(doing, error.status or _NO_ANSWER, reason, answer.get("message") or f"HTTP {error.status} {error.reason}")

@@ -1,0 +1,137 @@
+"""One visit of one ModelDeployment: look, decide, apply, tell.
+
+Level-triggered: a visit starts from what is there and never from what has happened, so that it may be repeated, cut short or
+skipped at any point. Looking costs the API server nothing (the store is filled by watches); what is made or removed is looked
+at again first.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from fairlead.api.conditions import Reason
+from fairlead.api.model_deployment import ModelDeployment
+from fairlead.reconciler.client import ApiError
+from fairlead.reconciler.decide import controller_of
+from fairlead.reconciler.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, POD, Key, Manifest
+from fairlead.reconciler.pods import PodView, belongs, view
+from fairlead.reconciler.problem import Problem, bounded
+from fairlead.reconciler.status import Facts
+from fairlead.reconciler.status_writer import wall_clock
+from fairlead.resources import build, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fairlead.reconciler.agent_status import Agents
+    from fairlead.reconciler.children import Children
+    from fairlead.reconciler.status_writer import StatusWriter
+    from fairlead.reconciler.store import Store
+    from fairlead.resources.context import BuildContext
+
+UNREADY_SECONDS = 5.0
+"""How soon to look again while a replica is not ready: what its agent says changes without any event of Kubernetes."""
+BLOCKED_SECONDS = 30.0
+"""How soon to try again what the API server has refused: that a quota was raised, a policy changed or a foreign object
+removed comes with no event either."""
+AGENT_GRACE_SECONDS = 10.0
+"""How long after its container's start an agent may be silent: Python's start and the listening socket take about one."""
+
+
+class Reconciler:
+    """Visits ModelDeployments."""
+
+    def __init__(
+        self,
+        store: Store,
+        children: Children,
+        agents: Agents,
+        writer: StatusWriter,
+        context: BuildContext,
+        *,
+        now: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        """Take the doors to the world, the operator's settings and the wall clock."""
+        self._store = store
+        self._children = children
+        self._agents = agents
+        self._writer = writer
+        self._context = context
+        self._now = now
+
+    async def visit(self, key: Key) -> float | None:
+        """Make it so; returns after how many seconds to come again without an event. Raises ApiError for a repeat."""
+        live = self._store.get(MODEL_DEPLOYMENT, key.namespace, key.name)
+        if live is None:
+            # Its children go by their owner references.
+            self._children.forget(key)
+            self._writer.forget(key)
+            return None
+        try:
+            return await self._visit(key, live)
+        except ApiError as error:
+            if error.namespace_ends:
+                return None  # all that is in it goes, this ModelDeployment too
+            raise
+
+    async def _visit(self, key: Key, live: Manifest) -> float | None:
+        deleting = "deletionTimestamp" in live["metadata"]
+        model, problems = _read(live)
+        blocked: list[Problem] = []
+        if model is not None and not deleting:
+            problems = list(validate(model, self._context))
+            if not problems:
+                blocked = await self._children.align(key, live["metadata"]["uid"], build(model, self._context))
+        facts = await self._facts(key, live, model, [*problems, *blocked])
+        put_off = await self._writer.write(live, facts)
+        waits = (put_off, BLOCKED_SECONDS if blocked else None, UNREADY_SECONDS if _unready(facts) else None)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _facts(self, key: Key, live: Manifest, model: ModelDeployment | None, invalid: Sequence[Problem]) -> Facts:
+        """Everything that the status is made of; asks the agents of pods that run and do not serve."""
+        deployment = self._store.get(DEPLOYMENT, key.namespace, key.name)
+        if deployment is not None and (controller_of(deployment) or {}).get("uid") != live["metadata"]["uid"]:
+            deployment = None  # somebody else's, of the same name
+        pods = [view(pod) for pod in self._store.owned(POD, key) if belongs(pod, key.name)]
+        answers = await self._agents.ask((pod.name, pod.address) for pod in pods if pod.address)
+        wanted = model.spec.replicas if model is not None else 0
+        if invalid and deployment is not None:
+            wanted = deployment["spec"]["replicas"]  # the last valid spec is in force
+        return Facts(
+            name=key.name,
+            namespace=key.namespace,
+            generation=live["metadata"]["generation"],
+            wanted=wanted,
+            served_name=model.served_name if model is not None else "",
+            gpu=model.spec.accelerator.resource_name if model is not None else "",
+            deleting="deletionTimestamp" in live["metadata"],
+            invalid=invalid,
+            deployment=deployment,
+            pods=pods,
+            agents={pod.name: self._fair(pod, answers[pod.name]) for pod in pods if pod.name in answers},
+        )
+
+    def _fair(self, pod: PodView, answer: Problem) -> Problem:
+        """An agent that has only just been started may be silent."""
+        if answer.reason is not Reason.AGENT_UNREACHABLE or not pod.running_since:
+            return answer
+        age = (self._now() - datetime.fromisoformat(pod.running_since)).total_seconds()
+        return Problem(Reason.POD_STARTING, "the agent is starting") if age < AGENT_GRACE_SECONDS else answer
+
+
+def _read(live: Manifest) -> tuple[ModelDeployment | None, list[Problem]]:
+    """The ModelDeployment as the operator understands it, or why it does not."""
+    try:
+        return ModelDeployment.model_validate(live), []
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        return None, [Problem(Reason.INVALID_SPEC, bounded(f"{path}: {first['msg']}; are operator and CRD of one version?"))]
+
+
+def _unready(facts: Facts) -> bool:
+    """Whether a replica that exists does not serve and may tell something new at any moment."""
+    return not facts.deleting and any(not pod.ready and not pod.terminating for pod in facts.pods)
