@@ -40,7 +40,7 @@ def write(files: Sequence[Generated], root: Path = ROOT) -> None:
         (root / file.path).write_text(file.text, "utf-8")
 
 
-def main(doc: str | None, files: Callable[[], Sequence[Generated]], argv: Sequence[str] | None = None) -> int:
+def main(doc: str | None, files: Callable[[], Sequence[Generated]], argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """The command line of a generator module; returns the exit status."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     mode = parser.add_mutually_exclusive_group()
@@ -49,9 +49,9 @@ def main(doc: str | None, files: Callable[[], Sequence[Generated]], argv: Sequen
     options = parser.parse_args(argv)
     made = files()
     if options.write:
-        write(made)
+        write(made, root)
     elif options.check:
-        problems = stale(made)
+        problems = stale(made, root)
         sys.stderr.write("".join(f"{problem}\n" for problem in problems))
         return 1 if problems else 0
     else:

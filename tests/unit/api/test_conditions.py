@@ -1,0 +1,42 @@
+import re
+
+import pytest
+
+from fairlead.api.conditions import ConditionType, Reason
+
+# The words that the agent's /status uses: both sides keep the list, and neither imports the other.
+AGENT = [
+    "GPUMemoryInsufficient",
+    "GPUNotFound",
+    "NVMLUnavailable",
+    "NVMLHung",
+    "ECCUncorrected",
+    "XidFatal",
+    "GPUMemoryBelowFloor",
+    "EngineAllocationMissing",
+    "EngineStarting",
+    "WarmupRunning",
+    "WarmupFailed",
+    "EngineUnreachable",
+    "EngineStalled",
+    "EngineExited",
+    "StartupDeadlineExceeded",
+    "Draining",
+    "Ready",
+]
+
+
+def test_order_of_the_conditions() -> None:
+    assert [str(each) for each in ConditionType] == ["Ready", "ConfigurationValid", "ReplicasAvailable", "Progressing", "Stalled"]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_reason_is_one_word_with_a_meaning(reason: Reason) -> None:
+    assert re.fullmatch(r"[A-Z][A-Za-z]+", reason)
+    assert re.fullmatch(r"\S.*[.]", reason.meaning)
+    assert "\n" not in reason.meaning
+
+
+@pytest.mark.parametrize("word", AGENT)
+def test_what_an_agent_says_is_a_reason(word: str) -> None:
+    assert Reason(word) == word
