@@ -8,6 +8,7 @@ the scheduler's gauges (vllm:kv_cache_usage_perc, prefix cache queries) move. So
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class _VLLM:
 
     def headers(self, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
         key = environment.get("VLLM_API_KEY", "")
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        for argument, following in itertools.pairwise((*arguments, "")):
             name, equals, value = argument.partition("=")
             if name == "--api-key":
                 key = value if equals else following
