@@ -22,6 +22,7 @@ VENV := $(CACHE)/venv-$(shell { cat tests/requirements.txt; $(PYTHON3) -VV; } 2>
 PY := PYTHONPATH=operator/src:runtime/agent/src:. $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 CLUSTER := $(PYTHON3) -m tests.cluster
+FLAGS := operator/src/fairlead/resources/engine_flags
 SOURCES := operator/src runtime/agent/src tests
 # Extra arguments for pytest: make unit T="-k warmup -x"
 T ?=
@@ -44,10 +45,9 @@ check: lint types layers unit drift ## What needs no cluster: lint, types, layer
 
 ##@ Lanes
 .PHONY: lint types layers unit drift control-plane e2e
-lint: venv helm ## ruff (rules and format) and helm lint --strict
+lint: venv ## ruff, rules and format (helm lint --strict is one of the unit tests)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m tests.unit.chart.lint
 
 types: venv ## mypy --strict
 	$(VENV)/bin/mypy --strict $(SOURCES)
@@ -109,6 +109,11 @@ crds: venv ## crds/ and the chart's CRD, from operator/src/fairlead/api
 
 docs: venv ## docs/reference, from the same
 	$(PY) -m fairlead.api.docs --write
+
+flags: venv ## The table of an engine's flags: make flags HELP=FILE (its --help=all) TABLE=vllm-0.32
+	@test -n '$(HELP)' -a -n '$(TABLE)' || { echo 'Which help, and which table? make flags HELP=help.txt TABLE=vllm-0.32' >&2; exit 1; }
+	$(PY) -m fairlead.resources.engine_flags.generate '$(HELP)' > '$(FLAGS)/$(TABLE).json.new'
+	mv '$(FLAGS)/$(TABLE).json.new' '$(FLAGS)/$(TABLE).json'
 
 golden: venv helm ## Rewrite the golden files of the unit tests; read the diff before you commit it
 	FAIRLEAD_UPDATE_GOLDEN=1 $(PYTEST) tests/unit $(T)

@@ -1,0 +1,109 @@
+"""What the chart grants, as a table: a right that is not in it is not granted, and the other way round."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.chart.helm import Helm, Manifest, of_kind
+
+READ = {"get", "list", "watch"}
+CHILD = {"get", "list", "watch", "create", "patch", "delete"}
+
+OPERATOR = {
+    ("serving.fairlead.dev", "modeldeployments"): READ,
+    ("serving.fairlead.dev", "modeldeployments/status"): {"patch"},
+    ("serving.fairlead.dev", "modeldeployments/finalizers"): {"update"},
+    ("", "configmaps"): CHILD,
+    ("", "services"): CHILD,
+    ("", "serviceaccounts"): CHILD,
+    ("apps", "deployments"): CHILD,
+    ("policy", "poddisruptionbudgets"): CHILD,
+    ("networking.k8s.io", "networkpolicies"): CHILD,
+    ("", "pods"): READ,
+    ("events.k8s.io", "events"): {"create"},
+    ("apiextensions.k8s.io", "customresourcedefinitions"): READ,
+    ("", "namespaces"): READ,
+}
+
+USERS = {
+    "fairlead-edit": {
+        ("serving.fairlead.dev", resource): READ | {"create", "update", "patch", "delete", "deletecollection"}
+        for resource in ("modeldeployments", "modeldeployments/scale")
+    },
+    "fairlead-view": {
+        ("serving.fairlead.dev", resource): READ
+        for resource in ("modeldeployments", "modeldeployments/status", "modeldeployments/scale")
+    },
+}
+
+
+def granted(role: Manifest) -> dict[tuple[str, str], set[str]]:
+    """(API group, resource) -> verbs; a rule with a field this does not read is an error."""
+    rights: dict[tuple[str, str], set[str]] = {}
+    for rule in role["rules"]:
+        assert set(rule) == {"apiGroups", "resources", "verbs"}, rule
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                assert (group, resource) not in rights, f"{group}/{resource} is granted twice"
+                rights[group, resource] = set(rule["verbs"])
+    return rights
+
+
+@pytest.fixture(scope="module")
+def roles(helm: Helm) -> dict[str, Manifest]:
+    return {each["metadata"]["name"]: each for each in helm.manifests() if each["kind"] in {"ClusterRole", "Role"}}
+
+
+def test_there_are_no_other_roles(roles: dict[str, Manifest]) -> None:
+    assert set(roles) == {"fairlead-operator", *USERS}
+
+
+def test_the_operator_may_do_this_and_nothing_else(roles: dict[str, Manifest]) -> None:
+    assert granted(roles["fairlead-operator"]) == OPERATOR
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_users_may_do_this_and_nothing_else(roles: dict[str, Manifest], name: str) -> None:
+    assert granted(roles[name]) == USERS[name]
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        ("resource", "secrets"),
+        ("resource", "pods/exec"),
+        ("resource", "pods/attach"),
+        ("resource", "pods/portforward"),
+        ("resource", "nodes/proxy"),
+        ("resource", "serviceaccounts/token"),
+        ("resource", "*"),
+        ("verb", "*"),
+        ("verb", "escalate"),
+        ("verb", "bind"),
+        ("verb", "impersonate"),
+        ("group", "*"),
+        ("group", "rbac.authorization.k8s.io"),
+        ("group", "admissionregistration.k8s.io"),
+    ],
+    ids="-".join,
+)
+def test_never_granted(roles: dict[str, Manifest], never: tuple[str, str]) -> None:
+    what, name = never
+    for role in roles.values():
+        for (group, resource), verbs in granted(role).items():
+            holds: dict[str, Any] = {"group": {group}, "resource": {resource}, "verb": verbs}
+            assert name not in holds[what], f"{role['metadata']['name']}: {group}/{resource} {sorted(verbs)}"
+
+
+def test_the_operator_is_bound_to_its_own_role_alone(helm: Helm) -> None:
+    manifests = helm.manifests()
+    binding = of_kind(manifests, "ClusterRoleBinding")
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "fairlead-operator"}
+    account = of_kind(manifests, "ServiceAccount")["metadata"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
+    assert of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
+
+
+def test_roles_for_users_can_be_left_out(helm: Helm) -> None:
+    manifests = helm.manifests("--set", "rbac.aggregateToDefaultRoles=false")
+    assert [each["metadata"]["name"] for each in manifests if each["kind"] == "ClusterRole"] == ["fairlead-operator"]
