@@ -94,14 +94,14 @@ def _options(text: str) -> list[tuple[str, str]]:
 
 def _flag(head: str, body: str) -> tuple[str, Flag]:
     """The flag of an option's line, such as `--seed SEED, -s SEED` or `--enable-x, --no-enable-x, -x`."""
-    names = _NAMES.findall(head)
+    _, *parts = _NAMES.split(head)
+    names = parts[::2]
     long = [name for name in names if name.startswith("--")]
     if not long:
         raise ValueError(f"cannot read the option {head!r}: it has no long flag")
     aliases = tuple(name for name in names if name not in (long[0], f"--no-{long[0][2:]}"))
-    # Argparse prints the value after each name: what follows the first, up to the second.
-    after = head.removeprefix(names[0])
-    metavar = (after.partition(f", {names[1]}")[0] if len(names) > 1 else after).strip()
+    # Argparse prints the value after each name; since Python 3.13 only after the last.
+    metavar = next((text for each in parts[1::2] if (text := each.strip())), "")
     name = long[0].removeprefix("--")
     return name, _typed(name, metavar, body, aliases, negatable=f"--no-{name}" in names)
 
