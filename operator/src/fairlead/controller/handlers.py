@@ -51,7 +51,7 @@ def registry(store: Store, enqueue: Callable[[Key], None], metrics: Metrics) -> 
 
 
 def settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
-    """kopf with all that writes switched off, and watches narrowed to labelled children."""
+    """Kopf with all that writes switched off, and watches narrowed to labelled children."""
     made = kopf.OperatorSettings()
     made.posting.enabled = False
     made.networking.request_timeout = REQUEST_SECONDS

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 STUCK_SECONDS = 150.0
 """A visit is given up after 120 s; one that is still in hand later will not end by itself."""
 
+
 async def serve(port: int, registry: CollectorRegistry, alive: Callable[[], str], ready: Callable[[], str]) -> web.AppRunner:
     """Listen; `alive` and `ready` say what is wrong, or nothing.
 

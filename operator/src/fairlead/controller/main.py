@@ -23,11 +23,10 @@ from fairlead.controller import handlers, health, login, logs
 from fairlead.controller.metrics import Metrics
 from fairlead.controller.resync import Resync
 from fairlead.controller.settings import Settings, SettingsError
-from fairlead.controller.workqueue import Schedule, WorkQueue
+from fairlead.controller.workqueue import WorkQueue
 from fairlead.reconciler.agent_status import Agents
 from fairlead.reconciler.children import Children
 from fairlead.reconciler.client import ApiError, Client
-from fairlead.reconciler.kinds import Key
 from fairlead.reconciler.reconcile import Reconciler
 from fairlead.reconciler.status_writer import StatusWriter
 from fairlead.reconciler.store import Store
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubernetes.aio.client.configuration import Configuration
+
+    from fairlead.reconciler.kinds import Key
 
 logger = logging.getLogger(__name__)
 

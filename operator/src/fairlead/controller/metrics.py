@@ -45,7 +45,9 @@ class Metrics:
         depth.set_function(lambda: schedule.waiting(clock()))
         oldest = Gauge("fairlead_queue_oldest_age_seconds", "How long the next one has been due", registry=self.registry)
         oldest.set_function(lambda: schedule.oldest_wait(clock()))
-        running = Gauge("fairlead_reconcile_longest_running_seconds", "How long the longest visit in hand has taken", registry=self.registry)
+        running = Gauge(
+            "fairlead_reconcile_longest_running_seconds", "How long the longest visit in hand has taken", registry=self.registry
+        )
         running.set_function(lambda: schedule.longest_running(clock()))
 
     def wrote(self, verb: str, kind: Kind) -> None:

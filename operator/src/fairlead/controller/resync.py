@@ -69,6 +69,6 @@ class Resync:
         for kind in WATCHED:
             for namespace in self._namespaces:
                 self._store.replace(kind, namespace, await self._client.list(kind, namespace))
-        for key in self._store.keys():
+        for key in self._store.model_deployments():
             self._enqueue(key)
         self.synced.set()

@@ -36,7 +36,7 @@ class Backoff:
     longest: float = 60.0
 
     def pause(self, failures: int, roll: float) -> float:
-        """The pause after that many failures in a row; `roll` in [0, 1) takes off up to half, so that keys do not march in step."""
+        """The pause after so many failures in a row; `roll` in [0, 1) takes off up to half, lest keys march in step."""
         # The exponent is bounded before it is used: 2.0 ** 1024 does not fit a float.
         grown = min(self.longest, self.base * self.factor ** min(failures - 1, 32))
         return grown * (1 - roll / 2)
@@ -102,7 +102,7 @@ class WorkQueue(Generic[K]):
         workers: int,
         clock: Callable[[], float],
         roll: Callable[[], float] = random.random,
-        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        backoff: Backoff = Backoff(),
     ) -> None:
         """Take the visit of one key: it returns after how many seconds to come again (None: on the next event) or raises."""
         self._visit = visit

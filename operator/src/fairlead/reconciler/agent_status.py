@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from fairlead.api.conditions import Reason
-from fairlead.reconciler.problem import Problem, bounded
+from fairlead.reconciler.words import bounded
+from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import AGENT_PORT
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class Agents:
     async def _ask(self, ip: str) -> Problem:
         host = f"[{ip}]" if ":" in ip else ip
         try:
-            async with self._session.get(f"http://{host}:{AGENT_PORT}/status", timeout=self._timeout, allow_redirects=False) as response:
+            async with self._session.get(
+                f"http://{host}:{AGENT_PORT}/status", timeout=self._timeout, allow_redirects=False
+            ) as response:
                 return read(await response.content.read(MAX_BYTES))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Problem(Reason.AGENT_UNREACHABLE, f"the agent does not answer the operator ({type(error).__name__})")

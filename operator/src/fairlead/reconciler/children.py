@@ -10,7 +10,8 @@ from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.decide import Write, controller_of, plan
 from fairlead.reconciler.diff import differences
 from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, Key, Manifest, kind_of
-from fairlead.reconciler.problem import Problem, bounded
+from fairlead.reconciler.words import bounded
+from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import APPLIED_HASH_ANNOTATION
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.utils.retry import Backoff, on_retry_after_error
+from kubernetes.aio.utils import Backoff, on_retry_after_error
 
 from fairlead.reconciler.kinds import EVENT, Kind, Manifest, kind_of
 from fairlead.resources.names import FIELD_MANAGER
@@ -146,7 +146,10 @@ class Client:
         }
         try:
             await self._call(
-                f"deleting {kind.name} {meta['namespace']}/{meta['name']}", "delete", kind.path(meta["namespace"], meta["name"]), body=body
+                f"deleting {kind.name} {meta['namespace']}/{meta['name']}",
+                "delete",
+                kind.path(meta["namespace"], meta["name"]),
+                body=body,
             )
         except ApiError as error:
             if error.status != _NOT_FOUND:
@@ -155,17 +158,15 @@ class Client:
     async def create_event(self, event: Manifest) -> None:
         """Record a Kubernetes Event. Raises ApiError."""
         self._wrote("create", EVENT)
-        await self._call("recording an event", "post", EVENT.path(event["metadata"]["namespace"]), body=event, field_manager=FIELD_MANAGER)
+        await self._call(
+            "recording an event", "post", EVENT.path(event["metadata"]["namespace"]), body=event, field_manager=FIELD_MANAGER
+        )
 
     async def _call(self, doing: str, method: str, path: str, **params: Any) -> Manifest:
         """One call with retries; each of the calls made here may be repeated safely."""
 
         async def attempt() -> Manifest:
-            # query_params is given because the library appends to a list of its own otherwise made anew; the timeout is of
-            # one attempt.
-            response = await self._dynamic.request(  # type: ignore[no-untyped-call]
-                method, path, serialize=False, query_params=[], header_params={}, _request_timeout=self._timeout, **params
-            )
+            response = await self._dynamic.request(method, path, serialize=False, _request_timeout=self._timeout, **params)
             answer: Manifest = await response.json()
             return answer
 
@@ -174,7 +175,9 @@ class Client:
         except ApiException as error:
             raise _told(doing, error) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiError(doing, _NO_ANSWER, "NoAnswer", f"the API server did not answer ({str(error) or type(error).__name__})") from None
+            raise ApiError(
+                doing, _NO_ANSWER, "NoAnswer", f"the API server did not answer ({str(error) or type(error).__name__})"
+            ) from None
 
 
 def _worth_repeating(error: Exception) -> bool:

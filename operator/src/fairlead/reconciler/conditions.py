@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairlead.api.conditions import ConditionType, Reason
-from fairlead.reconciler.problem import bounded
+from fairlead.reconciler.words import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

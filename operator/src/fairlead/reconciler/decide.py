@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fairlead.api.conditions import Reason
 from fairlead.reconciler.diff import differences
 from fairlead.reconciler.kinds import MODEL_DEPLOYMENT, Manifest
-from fairlead.reconciler.problem import Problem
+from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
@@ -101,4 +101,6 @@ def _conflict(manifest: Mapping[str, Any], there: Mapping[str, Any]) -> Problem:
         return Problem(Reason.NAME_CONFLICT, f"{kind} {name} {who}")
     else:
         who = f"belongs to {owner['kind']} {owner['name']}"
-    return Problem(Reason.NAME_CONFLICT, f"{kind} {name} exists already and {who}; delete it, or name the ModelDeployment differently")
+    return Problem(
+        Reason.NAME_CONFLICT, f"{kind} {name} exists already and {who}; delete it, or name the ModelDeployment differently"
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairlead.api.conditions import ConditionType, Reason
 from fairlead.reconciler.kinds import EVENT, MODEL_DEPLOYMENT, Manifest
-from fairlead.reconciler.problem import bounded
+from fairlead.reconciler.words import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +17,9 @@ NOTE_LIMIT = 1000
 """Characters; the API refuses notes of more than 1024 bytes."""
 _GOOD = {ConditionType.READY.value: "True", ConditionType.CONFIGURATION_VALID.value: "True", ConditionType.STALLED.value: "False"}
 """The conditions whose turns are told, and the status that is good news. The others move along with them."""
-_STEPS = frozenset({Reason.POD_STARTING.value, Reason.ENGINE_STARTING.value, Reason.WARMUP_RUNNING.value, Reason.REPLICAS_UNAVAILABLE.value})
+_STEPS = frozenset(
+    {Reason.POD_STARTING.value, Reason.ENGINE_STARTING.value, Reason.WARMUP_RUNNING.value, Reason.REPLICAS_UNAVAILABLE.value}
+)
 """Steps of any start: the conditions show them, an Event for each would only be noise."""
 _ORDINARY = frozenset({Reason.ROLLOUT_IN_PROGRESS.value, Reason.SCALING.value, Reason.TERMINATING.value, Reason.DRAINING.value})
 """Not ready, and nothing to warn of."""

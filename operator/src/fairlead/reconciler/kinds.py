@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairlead.api.base import GROUP, KIND, PLURAL, VERSION
+from fairlead.resources.manifest import Manifest
 from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Manifest = dict[str, Any]
 
-
+__all__ = ["Key", "Kind", "Manifest", "kind_of"]
 
 
 class Key(NamedTuple):

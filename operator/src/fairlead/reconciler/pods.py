@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairlead.api.conditions import Reason
-from fairlead.reconciler.problem import Problem, bounded
+from fairlead.reconciler.words import bounded
+from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import ENGINE_CONTAINER, SIDECAR_CONTAINER
 
 if TYPE_CHECKING:
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 TEMPLATE_HASH_LABEL = "pod-template-hash"
 
 _PULL = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "SignatureValidationFailed"}
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "SignatureValidationFailed",
+    }
 )
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -44,7 +52,8 @@ def belongs(pod: Mapping[str, Any], deployment: str) -> bool:
     template = (meta.get("labels") or {}).get(TEMPLATE_HASH_LABEL)
     owners = meta.get("ownerReferences") or []
     return any(
-        owner.get("controller") and owner["kind"] == "ReplicaSet" and owner["name"] == f"{deployment}-{template}" for owner in owners
+        owner.get("controller") and owner["kind"] == "ReplicaSet" and owner["name"] == f"{deployment}-{template}"
+        for owner in owners
     )
 
 
@@ -69,7 +78,11 @@ def view(pod: Mapping[str, Any]) -> PodView:
 
 def short_of(pod: PodView, resource: str) -> bool:
     """Whether the pod waits because no node has one of that resource free."""
-    return pod.problem is not None and pod.problem.reason is Reason.UNSCHEDULABLE and f"Insufficient {resource}" in pod.problem.message
+    return (
+        pod.problem is not None
+        and pod.problem.reason is Reason.UNSCHEDULABLE
+        and f"Insufficient {resource}" in pod.problem.message
+    )
 
 
 def _problem(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> Problem | None:
@@ -107,27 +120,28 @@ def _unscheduled(message: str) -> Problem:
 
 def _containers(status: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Name, state and last state of each container, those that start first in front."""
-    statuses: Sequence[Mapping[str, Any]] = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    statuses: Sequence[Mapping[str, Any]] = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
     for each in statuses:
         yield each["name"], each.get("state") or {}, each.get("lastState") or {}
 
 
 def _container(name: str, state: Mapping[str, Any], last: Mapping[str, Any]) -> Problem | None:
     """What is wrong with one container; None if it runs."""
-    ended = state.get("terminated")
-    waiting = state.get("waiting")
-    if ended:
-        # A moment between an end and the restart: the same story as the back-off that follows.
+    waiting = state.get("waiting") or {}
+    reason, message = waiting.get("reason", ""), bounded(waiting.get("message", ""))
+    # Between an end and the restart there is a moment without back-off: the same story.
+    ended = (last.get("terminated") or {}) if reason == "CrashLoopBackOff" else state.get("terminated")
+    if ended is not None:
         return _ended(name, ended)
     if not waiting:
         return None
-    reason, message = waiting.get("reason", ""), bounded(waiting.get("message", ""))
     if reason in _PULL:
         return Problem(Reason.IMAGE_PULL_FAILED, f"container {name}: {reason}: {message}")
     if reason in _CONFIG:
         return Problem(Reason.CONTAINER_CONFIG_INVALID, f"container {name}: {message or reason}")
-    if reason == "CrashLoopBackOff":
-        return _ended(name, last.get("terminated") or {})
     if reason in _STARTING or not reason:
         return Problem(Reason.POD_STARTING, f"container {name} is being created")
     return Problem(Reason.REPLICAS_UNAVAILABLE, f"container {name}: {reason}: {message}")

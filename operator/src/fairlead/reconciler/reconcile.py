@@ -18,10 +18,11 @@ from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.decide import controller_of
 from fairlead.reconciler.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, POD, Key, Manifest
 from fairlead.reconciler.pods import PodView, belongs, view
-from fairlead.reconciler.problem import Problem, bounded
 from fairlead.reconciler.status import Facts
 from fairlead.reconciler.status_writer import wall_clock
+from fairlead.reconciler.words import bounded
 from fairlead.resources import build, validate
+from fairlead.resources.engine_flags.validate import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

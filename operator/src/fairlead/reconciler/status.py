@@ -9,7 +9,8 @@ from fairlead.api.conditions import ConditionType, Reason
 from fairlead.reconciler import conditions
 from fairlead.reconciler.conditions import Verdict
 from fairlead.reconciler.pods import PodView, short_of
-from fairlead.reconciler.problem import Problem, bounded
+from fairlead.reconciler.words import bounded
+from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def verdicts(facts: Facts) -> dict[ConditionType, Verdict]:
     stalled = _stalled(facts, blockers, valid)
     progressing = _progressing(facts, blockers, stalled)
     return {
-        ConditionType.READY: _ready(facts, valid, available, progressing, stalled),
+        ConditionType.READY: _ready(facts, available, progressing, stalled),
         ConditionType.CONFIGURATION_VALID: valid,
         ConditionType.REPLICAS_AVAILABLE: available,
         ConditionType.PROGRESSING: progressing,
@@ -203,7 +204,8 @@ def _refused(facts: Facts) -> list[Problem]:
 def _told(blockers: Sequence[tuple[str, Problem]]) -> str:
     """The reasons of the first few pods, in words."""
     words = [
-        ": ".join(filter(None, (name, problem.reason.value, problem.message))).rstrip(": ") for name, problem in blockers[:_NAMED_PODS]
+        ": ".join(filter(None, (name, problem.reason.value, problem.message))).rstrip(": ")
+        for name, problem in blockers[:_NAMED_PODS]
     ]
     more = len(blockers) - _NAMED_PODS
     return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
@@ -224,7 +226,11 @@ def _progressing(facts: Facts, blockers: Sequence[tuple[str, Problem]], stalled:
     if facts.deleting:
         return Verdict(status=False, reason=Reason.TERMINATING, message="the ModelDeployment is being deleted")
     if stalled.status:
-        return Verdict(status=False, reason=stalled.reason, message="the last valid spec stays in force" if facts.invalid else stalled.message)
+        return Verdict(
+            status=False,
+            reason=stalled.reason,
+            message="the last valid spec stays in force" if facts.invalid else stalled.message,
+        )
     counts = _counts(facts)
     updated = f"{counts['updatedReplicas']} of {facts.wanted} replicas run the present spec, {counts['availableReplicas']} serve"
     if facts.deployment is None or not _up_to_date(facts):
@@ -254,11 +260,9 @@ def _stalled(facts: Facts, blockers: Sequence[tuple[str, Problem]], valid: Verdi
     return Verdict(status=False, reason=Reason.NOT_STALLED, message="nothing waits for a person")
 
 
-def _ready(facts: Facts, valid: Verdict, available: Verdict, progressing: Verdict, stalled: Verdict) -> Verdict:
+def _ready(facts: Facts, available: Verdict, progressing: Verdict, stalled: Verdict) -> Verdict:
     if facts.deleting:
         return Verdict(status=False, reason=Reason.TERMINATING, message="the ModelDeployment is being deleted")
-    if not valid.status:
-        return valid
     if stalled.status:
         return Verdict(status=False, reason=stalled.reason, message=stalled.message)
     if not available.status:

@@ -77,7 +77,7 @@ class Store:
         found = self._by_owner.get((kind, owner), {})
         return [found[name] for name in sorted(found)]
 
-    def keys(self) -> Iterable[Key]:
+    def model_deployments(self) -> Iterable[Key]:
         """All ModelDeployments."""
         return [Key(namespace, name) for kind, namespace, name in self._objects if kind == MODEL_DEPLOYMENT]
 
