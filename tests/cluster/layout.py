@@ -81,6 +81,11 @@ class Layout:
         return self.state / "gpus"
 
     @property
+    def unhealthy_gpus(self) -> Path:
+        """UUIDs, one a line, that the device plugin calls unhealthy; there need not be such a file."""
+        return self.state / "unhealthy-gpus"
+
+    @property
     def models(self) -> Path:
         """What static local volumes point at."""
         return self.state / "models"
