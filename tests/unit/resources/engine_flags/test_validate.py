@@ -150,10 +150,8 @@ def test_an_allowed_plugin_brings_parsers_of_its_own() -> None:
 @pytest.mark.parametrize("flag", sorted(set(FLAGS) - set(OWNED_FLAGS) - set(REFUSED_FLAGS)))
 def test_every_flag_of_the_table_can_be_set(flag: str) -> None:
     what = FLAGS[flag]
-    values = what.choices or {"bool": ("true",), "int": (3,), "float": ("0.5", 2), "json": ("{}",), "list": ("x",)}.get(
-        what.kind, ("x",)
-    )
-    for value in values:
+    examples: dict[str, int | str] = {"bool": "true", "int": 3, "float": "0.5", "json": "{}"}
+    for value in what.choices or (examples.get(what.kind, "x"),):
         assert check_args(VERSION, {flag: value}, frozenset()) == []
 
 
