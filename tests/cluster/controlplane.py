@@ -27,6 +27,7 @@ from tests.cluster.kubeconfig import write_kubeconfig
 from tests.cluster.layout import cache_root
 from tests.cluster.pki import Authority, Pair
 from tests.cluster.progress import tail, wait_until
+from tests.cluster.settings import write_whole
 from tests.cluster.tools import Tools, ensure
 
 SERVICE_RANGE = "10.96.0.0/16"
@@ -83,7 +84,7 @@ class ControlPlaneSpec:
             ClusterError: openssl is missing or refuses.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
+        write_whole(self.folder / "audit-policy.json", json.dumps(_AUDIT_POLICY))
         authority = self.authority
         authority.create()
         names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]

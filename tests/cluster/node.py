@@ -9,6 +9,7 @@ from tests.cluster import pause
 from tests.cluster.controlplane import POD_RANGE, ControlPlaneSpec
 from tests.cluster.deviceplugin.devices import RESOURCE
 from tests.cluster.layout import Layout
+from tests.cluster.settings import Settings, write_whole
 from tests.cluster.tools import Tools
 
 NAME = "node1"
@@ -37,24 +38,33 @@ class NodeSpec:
         Raises:
             ClusterError: openssl is missing or refuses.
         """
-        state = self.layout.state
-        for folder in ("containerd", "kubelet", "cni/conf", "kube-proxy"):
-            (state / folder).mkdir(parents=True, exist_ok=True)
         self.control_plane.authority.issue("kubelet-serving", user=NAME, hosts=[NAME, "127.0.0.1", self.address])
         self.control_plane.kubeconfig("kubelet", user=f"system:node:{NAME}", group="system:nodes")
         self.control_plane.kubeconfig("kube-proxy", user="system:kube-proxy")
-        (state / "containerd" / "config.toml").write_text(self.containerd_config())
-        (state / "cni" / "conf" / "10-fairlead.conflist").write_text(json.dumps(self.cni_config(), indent=1))
-        (state / "kubelet" / "config.json").write_text(json.dumps(self.kubelet_config(), indent=1))
-        (state / "kube-proxy" / "config.json").write_text(json.dumps(self.kube_proxy_config(), indent=1))
+        for settings in (self.containerd_settings, self.kubelet_settings, self.kube_proxy_settings):
+            settings.write()
+        # containerd reads this one anew by itself.
+        write_whole(self.layout.state / "cni" / "conf" / "10-fairlead.conflist", json.dumps(self.cni_config(), indent=1))
+
+    @property
+    def containerd_settings(self) -> Settings:
+        return Settings(self.layout.state / "containerd", ".toml", self.containerd_config())
+
+    @property
+    def kubelet_settings(self) -> Settings:
+        return Settings(self.layout.state / "kubelet", ".json", json.dumps(self.kubelet_config(), indent=1))
+
+    @property
+    def kube_proxy_settings(self) -> Settings:
+        return Settings(self.layout.state / "kube-proxy", ".json", json.dumps(self.kube_proxy_config(), indent=1))
 
     def containerd(self) -> list[str]:
-        return [str(self.tools.path("containerd")), f"--config={self.layout.state / 'containerd' / 'config.toml'}"]
+        return [str(self.tools.path("containerd")), f"--config={self.containerd_settings.path}"]
 
     def kubelet(self) -> list[str]:
         return [
             str(self.tools.path("kubelet")),
-            f"--config={self.layout.state / 'kubelet' / 'config.json'}",
+            f"--config={self.kubelet_settings.path}",
             f"--kubeconfig={self.layout.state / 'kubelet.kubeconfig'}",
             f"--hostname-override={NAME}",
             f"--root-dir={self.layout.state / 'kubelet' / 'root'}",
@@ -62,7 +72,7 @@ class NodeSpec:
         ]
 
     def kube_proxy(self) -> list[str]:
-        return [str(self.tools.path("kube-proxy")), f"--config={self.layout.state / 'kube-proxy' / 'config.json'}"]
+        return [str(self.tools.path("kube-proxy")), f"--config={self.kube_proxy_settings.path}"]
 
     def containerd_config(self) -> str:
         """TOML; its strings are written as JSON's are."""
@@ -123,7 +133,11 @@ class NodeSpec:
             "failCgroupV1": False,
             "failSwapOn": False,
             "enforceNodeAllocatable": [],
+            # Lowering its own score needs CAP_SYS_RESOURCE too.
             "oomScoreAdj": 0,
+            # New GPUs and their health reach the API with the node's status; every 10 s is the default.
+            "nodeStatusUpdateFrequency": "2s",
+            "nodeStatusReportFrequency": "5m",
             "authentication": {
                 "anonymous": {"enabled": False},
                 "webhook": {"enabled": True},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
+from tests.cluster.settings import write_whole
 
 #: Longer than any cluster of this kind lives; the state folder goes with `down`.
 DAYS = "365"
@@ -52,7 +53,7 @@ class Authority:
             ClusterError: openssl is missing or refuses.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self.folder / "openssl.cnf").write_text(_CONFIG)
+        write_whole(self.folder / "openssl.cnf", _CONFIG)
         self._sign("ca", "/CN=fairlead-cluster", ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"])
         if not self.service_account_public.exists():
             _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-out", self.service_account_key)

@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from tests.cluster import cgroups, components, debian, network, node, pause, tools
 from tests.cluster.access import API_PORT, RECORD, Cluster
@@ -22,6 +21,7 @@ from tests.cluster.locking import locked
 from tests.cluster.nvml.build import build as build_nvml
 from tests.cluster.progress import say, step, tail, wait_until
 from tests.cluster.sandbox import Sandbox
+from tests.cluster.settings import write_whole
 
 #: Seconds for each of the things that usually take a few, on a machine that is busy with something else.
 PATIENCE = 120.0
@@ -51,7 +51,8 @@ def up(layout: Layout, gpus: int | None) -> Cluster:
         wanted = gpus or _gpus_now(layout) or devices.COUNT
         started = _start(sandbox, plane, wanted)
         _wait_for_node(sandbox, plane.api, wanted)
-        _write(layout.state / RECORD, {"node_address": address, "bin_dirs": [str(each) for each in programs.folders.values()]})
+        record = {"node_address": address, "bin_dirs": [str(each) for each in programs.folders.values()]}
+        write_whole(layout.state / RECORD, json.dumps(record))
         cluster = Cluster.find(layout)
         if cluster is None:
             raise ClusterError(f"The node's namespaces are gone: see {layout.logs}")
@@ -84,7 +85,7 @@ def _make_sandbox(sandbox: Sandbox) -> None:
         cgroups.create(layout.name)
         subnet = network.create(layout.name, layout.digits)
         sandbox.create(pause.build(layout.cache))
-        _write(_subnet_file(layout), {"host": subnet.host, "node": subnet.node})
+        write_whole(_subnet_file(layout), json.dumps({"host": subnet.host, "node": subnet.node}))
 
 
 def _start(sandbox: Sandbox, plane: ControlPlaneSpec, gpus: int) -> list[str]:
@@ -186,9 +187,3 @@ def _wait(sandbox: Sandbox, what: str, probe: Callable[[], bool], needed: Sequen
         wait_until(what, probe_the_living, seconds=PATIENCE, every=0.25)
     except ClusterError as error:
         raise ClusterError(f"{error}\nLogs: {sandbox.layout.logs}") from None
-
-
-def _write(path: Path, content: Any) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(content))
-    new.rename(path)
