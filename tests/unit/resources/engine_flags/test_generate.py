@@ -32,6 +32,9 @@ EXPECTED = {
     "offset": Flag("int"),
     "name": Flag("string"),
     "options": Flag("json", aliases=("-o",)),
+    "settings": Flag("json", suffix=True),
+    "allowed-origins": Flag("json", array=True),
+    "numa-bind-nodes": Flag("list", integers=True),
     "extra": Flag("json"),
     "length": Flag("int", suffix=True),
     "limit": Flag("int", suffix=True, words=("auto",)),
@@ -101,6 +104,8 @@ FLAG = st.builds(
     aliases=st.lists(WORD, max_size=2).map(tuple),
     negatable=st.booleans(),
     suffix=st.booleans(),
+    array=st.booleans(),
+    integers=st.booleans(),
     words=st.lists(WORD, max_size=2).map(tuple),
     unless=st.sampled_from(["", "plugin"]),
 )

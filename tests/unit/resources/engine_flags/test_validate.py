@@ -47,6 +47,11 @@ WRONG: list[tuple[str, int | str, Reason, str]] = [
     ("max-lora-rank", 7, INVALID, "1, 8, 16, 32"),
     ("compilation-config", "{mode: 3}", INVALID, "write an object in quotes"),
     ("compilation-config", "3", INVALID, "write an object in quotes"),
+    ("compilation-config", "[]", INVALID, "[] is JSON but not an object; write an object in quotes"),
+    ("default-chat-template-kwargs", '{"a": 80m}', INVALID, "the value is not JSON"),
+    ("allowed-origins", "*", INVALID, "write a list in quotes"),
+    ("allowed-origins", "{}", INVALID, "not a list; write a list in quotes"),
+    ("cudagraph-capture-sizes", '[1, "x"]', INVALID, "not a whole number; write them in quotes, such as '[1, 2, 4]'"),
     ("collect-detailed-traces", '["all", "none"]', INVALID, "all, model, worker"),
     ("lora-modules", "[]", INVALID, "write one value, or several as JSON"),
     ("lora-modules", '["a=/models/a", "--host"]', INVALID, "would read it as a flag"),
@@ -81,6 +86,7 @@ def test_wrong(name: str, value: int | str, reason: Reason, words: str) -> None:
 
 
 RIGHT: dict[str, int | str] = {
+    "allowed-origins": '["https://example.com"]',
     "async-scheduling": "false",
     "compilation-config": '{"mode": 3, "cudagraph_capture_sizes": [1, 2]}',
     "compilation-config.pass_config.fuse_norm_quant": "true",
@@ -150,7 +156,13 @@ def test_an_allowed_plugin_brings_parsers_of_its_own() -> None:
 @pytest.mark.parametrize("flag", sorted(set(FLAGS) - set(OWNED_FLAGS) - set(REFUSED_FLAGS)))
 def test_every_flag_of_the_table_can_be_set(flag: str) -> None:
     what = FLAGS[flag]
-    examples: dict[str, int | str] = {"bool": "true", "int": 3, "float": "0.5", "json": "{}"}
+    examples: dict[str, int | str] = {
+        "bool": "true",
+        "int": 3,
+        "float": "0.5",
+        "json": "[]" if what.array else "{}",
+        "list": "1",
+    }
     for value in what.choices or (examples.get(what.kind, "x"),):
         assert check_args(VERSION, {flag: value}, frozenset()) == []
 
@@ -243,8 +255,10 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_is_read_as_json(value: object) -> None:
-    assert read_json(json.dumps(value)) == value
+    assert read_json(Flag("json"), json.dumps(value)) == value
+    assert read_json(Flag("json", suffix=True), json.dumps(value)) == value
 
 
 def test_numbers_with_a_suffix_are_read_only_outside_of_words() -> None:
-    assert read_json('{"a": 80m, "80k": "1g", "b": [1.5K]}') == {"a": 80, "80k": "1g", "b": [1.5]}
+    flag = Flag("json", suffix=True)
+    assert read_json(flag, '{"a": 80m, "80k": "1g", "b": [1.5K]}') == {"a": 80, "80k": "1g", "b": [1.5]}

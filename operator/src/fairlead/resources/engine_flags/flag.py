@@ -20,7 +20,11 @@ class Flag:
     negatable: bool = False
     """A bool that also exists as --no-…; without it the flag can only be left out."""
     suffix: bool = False
-    """An int that may be written 8M or 25.6k: k, m, g, t are powers of 1000, K, M, G, T of 1024."""
+    """Ints, in JSON too, may be written 8M or 25.6k: k, m, g, t are powers of 1000, K, M, G, T of 1024."""
+    array: bool = False
+    """A json that is a list, not an object."""
+    integers: bool = False
+    """A list of whole numbers."""
     words: tuple[str, ...] = ()
     """Words that an int takes as well, such as auto."""
     unless: str = ""

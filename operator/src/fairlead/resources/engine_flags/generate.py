@@ -54,6 +54,8 @@ _TYPES: dict[str, Kind] = {
     "optimization-level": "string",
 }
 
+_INTEGER_LISTS = frozenset({"cudagraph-capture-sizes", "numa-bind-nodes"})
+
 _OPTION = re.compile(r"  (-.+?)(?:  +.*|$)")
 _NAMES = re.compile(r"(?:^|, )(-{1,2}[A-Za-z0-9][A-Za-z0-9-]*)")
 _TEXT = re.compile(r" {6,}\S|\s*$")
@@ -111,20 +113,23 @@ def _typed(name: str, metavar: str, body: str, aliases: tuple[str, ...], *, nega
         return Flag("bool", aliases=aliases, negatable=negatable)
     choices = tuple(found[1].split(",")) if (found := _CHOICES.match(metavar)) else ()
     if metavar.endswith(" ...]"):
-        return Flag("list", choices=choices, aliases=aliases)
+        return Flag("list", choices=choices, aliases=aliases, integers=name in _INTEGER_LISTS)
     if choices:
         plugin = _PLUGIN.search(metavar)
         return Flag("choice", choices=choices, aliases=aliases, unless=plugin[1] if plugin else "")
     if metavar.startswith("["):
         # A suggestion, ['auto', 'hf'], or an optional value, [TOKEN]: other values pass.
         return Flag("string", aliases=aliases)
+    default = found[1] if (found := re.search(r"\(default: (.*)\)$", body)) else ""
     suffix = "human-readable integers" in body
-    kind = _TYPES.get(name) or _kind(body, suffix=suffix)
+    kind = _TYPES.get(name) or _kind(body, default, suffix=suffix)
+    if kind == "json":
+        # What has a page in the API documentation is a class, of which the engine reads 80m in JSON as 80000000.
+        return Flag(kind, aliases=aliases, suffix="API docs: " in body, array=default.startswith("["))
     return Flag(kind, aliases=aliases, suffix=suffix, words=("auto",) if suffix and "'auto'" in body else ())
 
 
-def _kind(body: str, *, suffix: bool) -> Kind:
-    default = found[1] if (found := re.search(r"\(default: (.*)\)$", body)) else ""
+def _kind(body: str, default: str, *, suffix: bool) -> Kind:
     if "valid JSON string" in body or default.startswith("{"):
         return "json"
     if suffix or re.fullmatch(r"-?\d+", default):

@@ -122,7 +122,7 @@ def _refused_inside(flag: Flag, name: str, path: str, text: str, allowed: Collec
     if flag.kind != "json":
         return None
     try:
-        value = read_json(text)
+        value = read_json(flag, text)
     except ValueError:
         value = None
     for key in [*path.rstrip("+").split("."), *_keys(value)]:

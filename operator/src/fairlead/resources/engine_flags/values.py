@@ -56,12 +56,14 @@ def list_items(text: str) -> list[str]:
     return [item if isinstance(item, str) else json.dumps(item) for item in parsed]
 
 
-def read_json(text: str) -> Any:
+def read_json(flag: Flag, text: str) -> Any:
     """The value of a JSON flag.
 
     Raises:
-        ValueError: it is not JSON, not even with the engine's suffixes of numbers (80m).
+        ValueError: it is not JSON, not even with suffixes of numbers (80m) where the engine takes them.
     """
+    if not flag.suffix:
+        return json.loads(text)
     parts = _QUOTED.split(text)
     parts[::2] = [_SUFFIXED_IN_JSON.sub(r"\1", part) for part in parts[::2]]
     return json.loads("".join(parts))
@@ -102,14 +104,16 @@ def _choice_problem(flag: Flag, text: str) -> str:
 
 
 def _json_problem(flag: Flag, text: str) -> str:
-    del flag
+    instead = (
+        'write a list in quotes, such as \'["a", "b"]\'' if flag.array else "write an object in quotes, such as '{\"key\": 1}'"
+    )
     try:
-        parsed = read_json(text)
+        parsed = read_json(flag, text)
     except ValueError as error:
-        return f"the value is not JSON ({error}); write an object in quotes, such as '{{\"key\": 1}}'"
-    if isinstance(parsed, (dict, list)):
+        return f"the value is not JSON ({error}); {instead}"
+    if isinstance(parsed, list if flag.array else dict):
         return ""
-    return f"{text} is JSON but neither an object nor a list; write an object in quotes, such as '{{\"key\": 1}}'"
+    return f"{text} is JSON but not {'a list' if flag.array else 'an object'}; {instead}"
 
 
 def _list_problem(flag: Flag, text: str) -> str:
@@ -121,6 +125,8 @@ def _list_problem(flag: Flag, text: str) -> str:
             return f'an item of the list, "{item}", is empty or begins with -, and the engine would read it as a flag; remove it'
         if flag.choices and item not in flag.choices:
             return not_a_choice(item, flag.choices)
+        if flag.integers and not _INT.fullmatch(item):
+            return f"an item of the list, \"{item}\", is not a whole number; write them in quotes, such as '[1, 2, 4]'"
     return ""
 
 
