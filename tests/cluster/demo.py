@@ -1,0 +1,266 @@
+"""`make demo`: from a machine with nothing to a streamed answer of a real vLLM, through the operator, on a real cluster.
+
+Every stage does only what is missing, so a second run takes a minute or two. Standard library only: it runs before any
+Python environment is built.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.cluster import debian
+from tests.cluster.access import Cluster
+from tests.cluster.errors import ClusterError
+from tests.cluster.layout import REPOSITORY, Layout, cache_root
+from tests.cluster.progress import run_logged, say
+from tests.cluster.up import up
+from tests.e2e.kube import Kube, Object, condition
+
+NAMESPACE = "fairlead-system"
+NAME = "quickstart"
+EXAMPLE = REPOSITORY / "examples" / "quickstart.yaml"
+USE = 'eval "$(python3 -m tests.cluster env)"'
+QUESTION = "Tell me about the sea."
+#: Longest wait for Ready. Two replicas start side by side on two cores in about a minute.
+READY_SECONDS = 600.0
+#: Seconds between two looks while waiting, and after which a line is printed though nothing has changed.
+LOOK_EVERY, TELL_EVERY = 1.0, 10.0
+
+
+@dataclass
+class Stages:
+    """What has been done, and how long it took in seconds."""
+
+    done: list[tuple[str, float]] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[None]:
+        say(f"\n[{len(self.done) + 1}/6] {title}")
+        start = time.monotonic()
+        yield
+        self.done.append((title, time.monotonic() - start))
+
+    def table(self) -> str:
+        width = max(len(title) for title, _ in self.done)
+        whole = ("in all", sum(seconds for _, seconds in self.done))
+        lines = [f"  {title:<{width}} {seconds:7.1f} s" for title, seconds in (*self.done, whole)]
+        return "\n".join(lines)
+
+
+def check_machine() -> None:
+    """See that the machine is one that this can work on, before anything is begun.
+
+    Raises:
+        ClusterError: what is missing, and what to do about it.
+    """
+    if os.geteuid() != 0:
+        raise ClusterError(
+            "Root is needed: the local cluster makes a network namespace, mounts and containers. As root (sudo -i, or in a "
+            "throw-away virtual machine): make demo"
+        )
+    if shutil.which("go") is None:
+        raise ClusterError(
+            "Go is not installed, and the local cluster's programs are built with it: install Go 1.26 or newer and put it on PATH"
+        )
+    lacking = debian.missing()
+    if lacking and shutil.which("apt-get") is None:
+        names = ", ".join(need.package for need in lacking)
+        raise ClusterError(f"This is not a Debian system; install what these Debian packages hold, then run it again: {names}")
+
+
+def build_images() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.cluster", "images"], cwd=REPOSITORY, check=False)
+    if done.returncode:
+        raise ClusterError("The images could not be built: see above. Once that is mended, make demo goes on from there")
+
+
+def install_chart(cluster: Cluster) -> None:
+    log = cluster.state / "helm.log"
+    command = [
+        *(str(cluster.helm), f"--kubeconfig={cluster.kubeconfig}", "upgrade", "--install", "fairlead"),
+        *(str(REPOSITORY / "charts" / "fairlead"), "--namespace", NAMESPACE, "--create-namespace"),
+        *("--values", str(cluster.state / "values.yaml"), "--wait", "--timeout", "3m"),
+    ]
+    try:
+        run_logged("helm upgrade --install fairlead charts/fairlead", command, log)
+    except ClusterError as error:
+        raise ClusterError(f"{error}\nTo look at it: {USE}; kubectl -n {NAMESPACE} describe pods") from None
+
+
+def model_volume(cluster: Cluster) -> Object:
+    """The static volume that the example's claim asks for by name: the folder with the tiny model, on this machine."""
+    here = [{"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "fairlead-models"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": str(cluster.models)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": here}},
+        },
+    }
+
+
+def apply_example(cluster: Cluster, kube: Kube) -> None:
+    volume = kube.get("persistentvolume", "fairlead-models")
+    if volume and volume["status"].get("phase") in {"Released", "Failed"}:
+        # Its claim was deleted: a volume that is kept takes no other claim by itself.
+        kube.delete("persistentvolume", "fairlead-models")
+    kube.apply(model_volume(cluster))
+    say(kube.run("apply", "--server-side", "-f", str(EXAMPLE)).stdout.rstrip())
+
+
+def wait_ready(kube: Kube) -> None:
+    """Wait until the ModelDeployment is Ready; print a line whenever something has changed.
+
+    Raises:
+        ClusterError: it stalled, or took too long; the message says why and where to look.
+    """
+    start = time.monotonic()
+    told, told_at = "", 0.0
+    while True:
+        mdep = kube.must_get("mdep", NAME)
+        elapsed = time.monotonic() - start
+        line = where_it_stands(mdep, kube.list("pods", selector=f"serving.fairlead.dev/model-deployment={NAME}"))
+        if line != told or elapsed - told_at >= TELL_EVERY:
+            say(f"  {elapsed:4.0f} s  {line}")
+            told, told_at = line, elapsed
+        current = mdep["status"].get("observedGeneration") == mdep["metadata"]["generation"]
+        if current and condition(mdep, "Ready").get("status") == "True":
+            return
+        stalled = condition(mdep, "Stalled")
+        if current and stalled.get("status") == "True":
+            raise ClusterError(f"{NAME} will not become Ready by itself: {stalled['reason']}: {stalled['message']}")
+        if elapsed > READY_SECONDS:
+            raise ClusterError(f"{NAME} is not Ready after {READY_SECONDS:.0f} s. To look at it: kubectl describe mdep {NAME}")
+        time.sleep(LOOK_EVERY)
+
+
+def where_it_stands(mdep: Object, pods: list[Object]) -> str:
+    """One line: replicas, why it is not Ready, and what the containers wait for."""
+    ready = condition(mdep, "Ready")
+    words = [mdep["status"].get("availability", "0/?") + " ready"]
+    if ready:
+        words.append(f"{ready['reason']}: {ready['message']}" if ready.get("message") else ready["reason"])
+    waiting = {
+        status["state"]["waiting"].get("reason", "")
+        for pod in pods
+        for status in [*pod["status"].get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
+        if "waiting" in status["state"]
+    } - {"", "PodInitializing"}
+    if waiting:
+        words.append("containers: " + ", ".join(sorted(waiting)))
+    return "; ".join(words)
+
+
+def chat(port: int) -> None:
+    """Ask one question and print the answer as it streams.
+
+    Raises:
+        ClusterError: another answer than 200, or a stream that ended early.
+    """
+    body = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": QUESTION}],
+        "max_tokens": 80,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    say(f"  POST http://{NAME}.default.svc/v1/chat/completions   {QUESTION!r}\n")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    start = time.monotonic()
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json"})
+    answer = connection.getresponse()
+    if answer.status != http.HTTPStatus.OK:
+        raise ClusterError(f"The model answered {answer.status}: {answer.read().decode(errors='replace')}")
+    first, tokens, finished = None, 0, False
+    for event in events(answer):
+        finished = event is None or finished
+        if event is None:
+            continue
+        if event.get("usage"):
+            tokens = event["usage"]["completion_tokens"]
+        for choice in event["choices"]:
+            first = first or time.monotonic()
+            print(choice["delta"].get("content") or "", end="", flush=True)
+    connection.close()
+    print(flush=True)
+    if not finished or first is None:
+        raise ClusterError("The stream ended before its end was told")
+    took = time.monotonic() - start
+    say(
+        f"\n  first token after {(first - start) * 1000:.0f} ms, {tokens} tokens in {took:.2f} s. The words make no sense: the "
+        "model's weights are random. Everything else is real."
+    )
+
+
+def events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any] | None]:
+    """The chunks of a stream of server-sent events; None for the one that tells its end."""
+    for raw in answer:
+        line = raw.decode().strip()
+        if line.startswith("data:"):
+            data = line.removeprefix("data:").strip()
+            yield None if data == "[DONE]" else json.loads(data)
+
+
+def what_next() -> str:
+    return f"""What to type next:
+  {USE:<52} kubectl and helm now mean this cluster
+  {f"kubectl describe mdep {NAME}":<52} conditions and events
+  {"kubectl explain mdep.spec.engine":<52} what each field means
+  {f"kubectl scale mdep {NAME} --replicas=3":<52} another replica; no stream is cut
+  {f"kubectl port-forward service/{NAME} 8000:80":<52} then, in another terminal:
+  curl -N localhost:8000/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{{"model": "tiny", "stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'
+  {"make cluster-down":<52} removes the cluster; what was built stays cached"""
+
+
+def demo() -> None:
+    stages = Stages()
+    check_machine()
+    with stages.stage("Debian packages"):
+        debian.install(cache_root())
+    with stages.stage("Local cluster"):
+        cluster = up(Layout.of_this_clone(), None)
+    # kubectl, helm and port-forward speak to the node itself, whatever proxy this machine uses for the rest.
+    os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), cluster.node_address)))
+    with stages.stage("Images of operator, sidecar and engine"):
+        build_images()
+    with stages.stage("Operator, by Helm"):
+        install_chart(cluster)
+    kube = Kube(cluster.kubectl, cluster.kubeconfig)
+    with stages.stage("examples/quickstart.yaml until Ready"):
+        apply_example(cluster, kube)
+        wait_ready(kube)
+    with stages.stage("A chat completion, streamed"), kube.port_forward(f"service/{NAME}", 80) as port:
+        chat(port)
+    say(f"\n$ kubectl get mdep\n{kube.run('get', 'mdep').stdout}\n{stages.table()}\n\n{what_next()}")
+
+
+def main() -> int:
+    """0 if an answer was streamed, 1 with what is wrong, 130 after Ctrl-C."""
+    try:
+        demo()
+    except (ClusterError, AssertionError, http.client.HTTPException, OSError) as error:
+        say(f"\nError: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nStopped. `make demo` goes on from here, `make cluster-down` clears up")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

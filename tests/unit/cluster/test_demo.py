@@ -1,0 +1,102 @@
+"""What `make demo` and `make test` print."""
+
+import io
+from http.client import HTTPResponse
+from typing import Any
+
+import pytest
+
+from tests.cluster import lanes
+from tests.cluster.demo import events, where_it_stands
+
+
+class FakeSocket:
+    """As much of a socket as an HTTPResponse reads."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self.text.encode())
+
+
+def response(body: str) -> HTTPResponse:
+    answer = HTTPResponse(FakeSocket(f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n{body}"))  # type: ignore[arg-type]
+    answer.begin()
+    return answer
+
+
+def test_events_of_a_stream() -> None:
+    body = ': a comment\n\ndata: {"choices": [1]}\n\ndata:{"choices": []}\r\n\r\ndata: [DONE]\n\n'
+    assert list(events(response(body))) == [{"choices": [1]}, {"choices": []}, None]
+
+
+def test_a_cut_stream_has_no_end() -> None:
+    assert None not in list(events(response('data: {"choices": [1]}\n\n')))
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    return {"status": {"containerStatuses": [{"state": {"waiting": {"reason": reason}}}]}}
+
+
+@pytest.mark.parametrize(
+    ("status", "pods", "line"),
+    [
+        ({}, [], "0/? ready"),
+        (
+            {
+                "availability": "0/2",
+                "conditions": [{"type": "Ready", "reason": "PodStarting", "message": "quickstart-1: ContainerCreating"}],
+            },
+            [],
+            "0/2 ready; PodStarting: quickstart-1: ContainerCreating",
+        ),
+        (
+            {"availability": "1/2", "conditions": [{"type": "Ready", "reason": "WarmupRunning"}]},
+            [waiting("ImagePullBackOff"), waiting("ContainerCreating"), waiting("PodInitializing"), {"status": {}}],
+            "1/2 ready; WarmupRunning; containers: ContainerCreating, ImagePullBackOff",
+        ),
+    ],
+)
+def test_where_it_stands(status: dict[str, Any], pods: list[dict[str, Any]], line: str) -> None:
+    assert where_it_stands({"status": status}, pods) == line
+
+
+def test_lanes_are_told_with_their_time_and_those_that_did_not_run() -> None:
+    ran = [
+        lanes.Outcome(lane, seconds, passed)
+        for lane, seconds, passed in zip(lanes.LANES[:2], (12.4, 247.9), (True, False), strict=True)
+    ]
+    lines = lanes.table(ran).splitlines()
+    assert lines[0].split() == [lanes.LANES[0].target, "0:12", "passed"]
+    assert lines[1].split() == [lanes.LANES[1].target, "4:07", "FAILED"]
+    assert {line.split(maxsplit=2)[2] for line in lines[2:-1]} == {"not run"}
+    assert lines[-1].split() == ["in", "all", "4:20"]
+    assert len(lines) == len(lanes.LANES) + 1
+
+
+@pytest.mark.parametrize(
+    ("failing", "ran", "status"),
+    [
+        ("", [lane.target for lane in lanes.LANES], 0),
+        ("tools", ["debian", "tools"], 1),
+        ("check", [lane.target for lane in lanes.LANES], 1),
+    ],
+)
+@pytest.mark.parametrize(("was_up", "ci", "down"), [(False, False, True), (True, False, False), (True, True, True)])
+def test_a_failed_lane_stops_what_needs_it_and_the_cluster_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, failing: str, ran: list[str], status: int, *, was_up: bool, ci: bool, down: bool
+) -> None:
+    made: list[str] = []
+
+    def make(target: str) -> bool:
+        made.append(target)
+        return target != failing
+
+    monkeypatch.setattr(lanes, "make", make)
+    monkeypatch.setattr(lanes, "cluster_is_up", lambda: was_up)
+    monkeypatch.delenv("CI", raising=False)
+    if ci:
+        monkeypatch.setenv("CI", "true")
+    assert lanes.main() == status
+    assert made == ran + ["cluster-down"] * down
