@@ -63,7 +63,8 @@ class Limits:
     downstream_connections: int = 4096
     """Open connections from clients; each idle one costs some 20 kB."""
     engine_requests: int = 1024
-    """Requests handed to the engine at a time, at least: four times its default --max-num-seqs, the rest waits inside it."""
+    """Requests handed to the engine at a time, at least: four times its default --max-num-seqs, the rest waits inside it.
+    Envoy keeps as many again waiting for a connection."""
     connection_buffer_bytes: int = 256 * 1024
     """Bytes waiting on one connection before the other side is held back (soft; a request body has a bound of its own)."""
     request_headers_kib: int = 32
@@ -75,6 +76,8 @@ class Limits:
     connection_idle_timeout: str = "620s"
     """Longer than the idle connections of common load balancers (60 s to 600 s), so that it is them who close and no request
     is sent into a closing connection."""
+    drain_timeout: str = "2s"
+    """From GOAWAY's first notice to its last, within the drain's delay of 5 s. Streams go on after it."""
     engine_idle_timeout: str = "3s"
     """Shorter than the 5 s after which uvicorn closes an idle connection (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): nothing is retried,
     so no request may be sent into a closing connection."""
@@ -89,18 +92,21 @@ LIMITS: Final = Limits()
 
 @dataclass(frozen=True)
 class LocalError:
-    """How an error that Envoy itself answers looks to a client. `flag`: only with this response flag."""
+    """How an error that Envoy itself answers looks to a client."""
 
     status: int
     type: str
     message: str = ""
+    """Empty: that of the route."""
     retry_after: int = 0
     """Seconds; 0: no Retry-After header."""
-    flag: str = ""
+    flags: tuple[str, ...] = ()
+    """Only with one of these response flags."""
 
 
 def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
     """The first that fits is taken. An answer of the engine's own is never touched."""
+    served = ", ".join(f"{route.method} {route.path}" for route in ROUTES)
     return (
         LocalError(
             400,
@@ -109,7 +115,7 @@ def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
             "escaped slashes (%2F) in the path, underscores in header names.",
         ),
         LocalError(403, "ForbiddenError", "Protocol upgrades such as WebSocket are not served."),
-        LocalError(404, "NotFoundError"),
+        LocalError(404, "NotFoundError", f"There is no such path here. Served are: {served}."),
         LocalError(405, "MethodNotAllowedError"),
         LocalError(408, "RequestTimeoutError", f"The request did not arrive whole within {LIMITS.request_timeout}."),
         LocalError(413, "PayloadTooLargeError", f"The request body is larger than {LIMITS.body_bytes // MIB} MiB."),
@@ -119,21 +125,27 @@ def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
             "HeadersTooLargeError",
             f"The request headers are larger than {LIMITS.request_headers_kib} KiB, or more than {LIMITS.request_headers}.",
         ),
+        LocalError(502, "BadGatewayError", "The engine of this replica answered with something that is not HTTP."),
         LocalError(
             503,
             "ServiceUnavailableError",
-            f"This replica has {_engine_requests(spec)} requests in hand and takes no more; try again.",
+            # As many as are handed on may wait for a connection.
+            f"This replica has {2 * _engine_requests(spec)} requests in hand and takes no more; try again.",
             retry_after=1,
-            flag="UO",
-        ),
-        LocalError(
-            503, "ServiceUnavailableError", "This replica is short of memory for requests; try again.", retry_after=5, flag="OM"
+            flags=("UO",),
         ),
         LocalError(
             503,
             "ServiceUnavailableError",
             "The engine of this replica does not answer; try again, another replica may.",
             # An engine that is down leaves the endpoints within one probe of the kubelet (2 s) and the agent's own damping.
+            retry_after=5,
+            flags=("UF", "UC", "UR", "LR"),
+        ),
+        LocalError(
+            503,
+            "ServiceUnavailableError",
+            "This replica is short of memory for requests; try again, another replica may.",
             retry_after=5,
         ),
         LocalError(
@@ -185,7 +197,7 @@ loopback peer; a client's choice of data-parallel rank; and what Envoy adds for 
 ACCESS_LOG: Final = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "log": "access",
-    "request_id": "%REQ(X-REQUEST-ID)%",
+    "request_id": "%REQ(X-REQUEST-ID):36%",
     "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
     "protocol": "%PROTOCOL%",
     "method": "%REQ(:METHOD)%",
@@ -198,8 +210,9 @@ ACCESS_LOG: Final = {
     "first_byte_ms": "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%",
     "duration_ms": "%DURATION%",
 }
-"""No body, no query, no header of the client's: a prompt or a token has no way in. first_byte_ms runs from the first byte of
-the request to the first byte of the answer's body, null if there was none."""
+"""No body, no query, no header of the client's: a prompt or a token has no way in. (The id is Envoy's own; only a request that
+is refused before its headers are read, at overload, may show 36 characters of the client's.) first_byte_ms runs from the first
+byte of the request to the first byte of the answer's body, null if there was none."""
 
 STATS: Final = (
     {
@@ -214,8 +227,8 @@ STATS: Final = (
             r"rq_(active|pending_active|pending_overflow|rx_reset|tx_reset))"
         }
     },
-    {"exact": "listener.0.0.0.0_8000.downstream_global_cx_overflow"},
-    {"prefix": "overload."},
+    {"exact": "listener.api.downstream_global_cx_overflow"},
+    {"safe_regex": {"regex": r"overload\..*\.(active|pressure)"}},
     {"exact": "server.live"},
     {"exact": "server.memory_allocated"},
     {"exact": "server.uptime"},
@@ -225,6 +238,24 @@ STATS: Final = (
 
 def _engine_requests(spec: ModelDeploymentSpec) -> int:
     return max(LIMITS.engine_requests, 2 * (spec.engine.max_num_seqs or 0))
+
+
+def command_line(config: str) -> list[str]:
+    """The arguments of Envoy. Its parser wants each value as a word of its own."""
+    return [
+        "--config-path",
+        config,
+        # Limits on connections hold per worker.
+        "--concurrency",
+        "1",
+        # It would want shared memory, and nothing ever restarts Envoy in place.
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+        # 10 s by default: a request should be in the log when one looks for it.
+        "--file-flush-interval-msec",
+        "1000",
+    ]
 
 
 @functools.cache
@@ -241,7 +272,6 @@ def bootstrap(spec: ModelDeploymentSpec) -> dict[str, Any]:
     """The bootstrap as data. What a user wrote comes into it only as the two numbers that bound a stream and the queue."""
     text = _template().render(
         routes=ROUTES,
-        not_found="There is no such path here. Served are: " + ", ".join(f"{r.method} {r.path}" for r in ROUTES) + ".",
         errors=_errors(spec),
         error_body=_error_body,
         limits=LIMITS,

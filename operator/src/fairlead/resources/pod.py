@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from fairlead.resources import lifetimes, names
+from fairlead.resources import envoy, lifetimes, names
 from fairlead.resources.engine_args import engine_args
 from fairlead.resources.engine_env import engine_env
 from fairlead.resources.model_volume import ModelVolume
@@ -92,16 +92,7 @@ def _sidecar(context: BuildContext) -> dict[str, Any]:
         "image": context.images.sidecar,
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
-        "args": [
-            f"--config-path={names.CONFIG_PATH}/{names.ENVOY_CONFIG_KEY}",
-            # Limits on connections hold per worker.
-            "--concurrency=1",
-            # It would want shared memory, and nothing ever restarts Envoy in place.
-            "--disable-hot-restart",
-            "--log-level=warning",
-            # 10 s by default: a request should be in the log when one looks for it.
-            "--file-flush-interval-msec=1000",
-        ],
+        "args": envoy.command_line(f"{names.CONFIG_PATH}/{names.ENVOY_CONFIG_KEY}"),
         "ports": [_port("http", names.HTTP_PORT), _port("metrics", names.METRICS_PORT)],
         # No readiness probe of its own: the agent asks the engine through the sidecar.
         "startupProbe": {

@@ -1,0 +1,106 @@
+"""ModelDeployments whose manifests are kept as golden files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fairlead.api.model_deployment import ModelDeployment
+from fairlead.resources.context import BuildContext, Images
+
+CONTEXT = BuildContext(
+    images=Images(sidecar="example.com/fairlead/envoy:1.40.0", engines={"vllm": {"0.32.0": "example.com/fairlead/vllm:0.32.0"}}),
+    operator_namespace="fairlead-system",
+)
+SCRAPED = BuildContext(
+    images=CONTEXT.images,
+    operator_namespace="fairlead-system",
+    scrape_from=({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},),
+)
+
+
+def model_deployment(spec: dict[str, Any] | None = None, name: str = "chat", **metadata: Any) -> ModelDeployment:
+    return ModelDeployment.model_validate(
+        {
+            "apiVersion": "serving.fairlead.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": name, "namespace": "team-a", "uid": "6f6d8b1e-0000-4000-8000-000000000001", **metadata},
+            "spec": {"model": {"uri": "pvc://models/tiny"}, **(spec or {})},
+        }
+    )
+
+
+EVERYTHING: dict[str, Any] = {
+    "model": {"uri": "pvc://big-models/org/qwen3-8b/", "servedName": "Qwen/Qwen3-8B"},
+    "engine": {
+        "name": "vllm",
+        "version": "0.32.0",
+        "image": "registry.example.com/own/vllm@sha256:00",
+        "dtype": "bfloat16",
+        "quantization": "fp8",
+        "kvCacheDtype": "fp8",
+        "maxModelLen": 16384,
+        "maxNumSeqs": 2048,
+        "gpuMemoryUtilizationPercent": 85,
+        "args": {
+            "enable-prefix-caching": "true",
+            "async-scheduling": "false",
+            "max-num-batched-tokens": 8192,
+            "compilation-config.mode": 3,
+            "load-format": "runai_streamer",
+            "kv-cache-dtype-skip-layers": '["0", "1"]',
+        },
+        "env": [
+            {"name": "VLLM_LOGGING_LEVEL", "value": "WARNING"},
+            {"name": "EMPTY", "value": ""},
+            {"name": "FROM_SECRET", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "one", "optional": True}}},
+            {"name": "FROM_CONFIG", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "two"}}},
+        ],
+    },
+    "accelerator": {
+        "resourceName": "nvidia.com/mig-3g.40gb",
+        "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    },
+    "replicas": 5,
+    "warmup": {"enabled": False, "requests": 3, "promptTokens": 128, "maxTokens": 4},
+    "health": {"stallSeconds": 90, "startupTimeoutSeconds": 1801, "gpuMemoryFloor": "0.5Gi"},
+    "rollout": {"maxSurge": 0, "maxUnavailable": 1, "maxStreamSeconds": 3600},
+    "pod": {
+        "labels": {"team": "assistants"},
+        "annotations": {"example.com/owner": "team-a"},
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}]
+                }
+            }
+        },
+        "topologySpreadConstraints": [
+            {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"},
+            {"topologyKey": "rack", "labelSelector": {"matchLabels": {"team": "assistants"}}},
+        ],
+        "priorityClassName": "serving-first",
+        "runtimeClassName": "nvidia",
+        "imagePullSecrets": [{"name": "registry"}],
+        "serviceAccountName": "own-account",
+        "resources": {"requests": {"cpu": 4, "memory": "24Gi"}, "limits": {"memory": "32Gi", "ephemeral-storage": "10Gi"}},
+    },
+}
+
+
+def _quickstart() -> ModelDeployment:
+    text = Path(__file__).parents[3].joinpath("examples", "quickstart.yaml").read_text("utf-8")
+    manifest = next(each for each in yaml.safe_load_all(text) if each["kind"] == "ModelDeployment")
+    return model_deployment(manifest["spec"], name=manifest["metadata"]["name"])
+
+
+CASES: dict[str, tuple[ModelDeployment, BuildContext]] = {
+    "minimal": (model_deployment(), CONTEXT),
+    "everything": (model_deployment(EVERYTHING, name="qwen3-8b"), SCRAPED),
+    "quickstart": (_quickstart(), CONTEXT),
+    "stopped": (model_deployment({"replicas": 0, "pod": {"topologySpreadConstraints": []}}), CONTEXT),
+    "whole-claim": (model_deployment({"model": {"uri": "pvc://models"}, "rollout": {"maxStreamSeconds": 30}}), CONTEXT),
+}

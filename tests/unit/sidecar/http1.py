@@ -1,0 +1,68 @@
+"""HTTP/1.1 over a plain socket: a client library would tidy up just what these tests are about."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Connection:
+    """One connection, on which requests may follow each other."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._method = "GET"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, raw: bytes) -> None:
+        self._socket.sendall(raw)
+
+    def request(self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        fields = {"host": "model", **(headers or {})}
+        if body:
+            fields.setdefault("content-length", str(len(body)))
+        self._method = method
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+    def begun(self) -> HTTPResponse:
+        """The answer as far as its headers; the body is still to be read."""
+        response = HTTPResponse(self._socket, method=self._method)
+        response.begin()
+        return response
+
+    def answer(self) -> Answer:
+        response = self.begun()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+    def closed(self) -> bool:
+        """Whether the other side closes, within the socket's timeout."""
+        try:
+            return self._socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+def ask(port: int, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Answer:
+    """One request on a connection of its own."""
+    with Connection(port) as connection:
+        connection.request(method, target, headers, body)
+        return connection.answer()
