@@ -78,10 +78,3 @@ def test_frozen() -> None:
     read = ModelDeployment.model_validate(live())
     with pytest.raises(ValidationError, match="frozen"):
         read.spec.replicas = 3  # type: ignore[misc]
-
-
-def test_replace_checks_what_it_is_given() -> None:
-    spec = ModelDeployment.model_validate(live()).spec
-    assert spec.replace(replicas=5).replicas == 5
-    with pytest.raises(ValidationError):
-        spec.replace(replicas=-1)

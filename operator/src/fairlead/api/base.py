@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
@@ -45,10 +45,6 @@ class ApiModel(BaseModel):
     def to_wire(self) -> dict[str, Any]:
         """The object as Kubernetes writes it: camelCase, lists (not tuples), fields that are not set left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with `changes` (Python names), validated: `model_copy(update=…)` checks nothing."""
-        return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
 
 
 QuantityStr = Annotated[StrictInt | StrictStr, IntOrString(max_length=32)]
