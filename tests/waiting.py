@@ -12,7 +12,7 @@ class DeadlineError(AssertionError):
 
 
 def until(
-    what: str, probe: Callable[[], T], *, seconds: float, every: float = 0.5, describe: Callable[[], str] | None = None
+    what: str, probe: Callable[[], T | None], *, seconds: float, every: float = 0.5, describe: Callable[[], str] | None = None
 ) -> T:
     """Call probe until it returns something truthy and return that.
 

@@ -115,12 +115,10 @@ def wait_ready(kube: Kube, name: str, namespace: str, *, seconds: float = 300) -
         current = mdep["status"].get("observedGeneration") == mdep["metadata"]["generation"]
         return mdep if current and ready.get("status") == "True" else None
 
-    found = until(
+    return until(
         f"ModelDeployment {namespace}/{name} is Ready",
         look,
         seconds=seconds,
         every=1,
         describe=lambda: describe(kube, name, namespace),
     )
-    assert found is not None
-    return found

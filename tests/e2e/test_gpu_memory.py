@@ -28,7 +28,7 @@ def test_engine_waits_for_gpu_memory_and_starts_when_it_is_there_without_a_resta
         def waits() -> bool:
             mdep = world.kube.must_get("mdep", name, world.namespace)
             ready = condition(mdep, "Ready")
-            return ready["status"] == "False" and ready["reason"] == "GPUMemoryInsufficient"
+            return bool(ready["status"] == "False" and ready["reason"] == "GPUMemoryInsufficient")
 
         until(
             "the condition says that it waits for GPU memory",
