@@ -62,7 +62,10 @@ EVERYTHING: dict[str, Any] = {
     "accelerator": {
         "resourceName": "nvidia.com/mig-3g.40gb",
         "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100"},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": "spot", "operator": "Equal", "value": "", "effect": "NoExecute", "tolerationSeconds": 0},
+        ],
     },
     "replicas": 5,
     "warmup": {"enabled": False, "requests": 3, "promptTokens": 128, "maxTokens": 4},
@@ -76,11 +79,26 @@ EVERYTHING: dict[str, Any] = {
                 "requiredDuringSchedulingIgnoredDuringExecution": {
                     "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}]
                 }
-            }
+            },
+            "podAffinity": {},
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 1,
+                        "podAffinityTerm": {
+                            "topologyKey": "rack",
+                            "labelSelector": {"matchLabels": {}, "matchExpressions": []},
+                            "namespaces": [],
+                        },
+                    }
+                ]
+            },
         },
         "topologySpreadConstraints": [
             {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"},
             {"topologyKey": "rack", "labelSelector": {"matchLabels": {"team": "assistants"}}},
+            {"topologyKey": "row", "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": []}]}},
+            {"topologyKey": "all", "labelSelector": {"matchLabels": {}}},
         ],
         "priorityClassName": "serving-first",
         "runtimeClassName": "nvidia",

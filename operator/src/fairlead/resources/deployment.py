@@ -24,8 +24,7 @@ def deployment(mdep: ModelDeployment, template: dict[str, Any]) -> Manifest:
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxSurge": spec.rollout.max_surge, "maxUnavailable": spec.rollout.max_unavailable},
             },
-            # A replica is ready only once it has answered real requests: there is nothing more to wait for.
-            "minReadySeconds": 0,
+            # No minReadySeconds: a replica is ready only once it has answered real requests. (A 0 would be dropped.)
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": lifetimes.progress_deadline(spec),
             "template": template,

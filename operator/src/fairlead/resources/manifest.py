@@ -36,6 +36,17 @@ def metadata(mdep: ModelDeployment, name: str | None = None) -> dict[str, Any]:
     }
 
 
+def kept(value: Any) -> Any:
+    """What the API server keeps of a part of a pod's spec that a user wrote: no empty text, no empty list, no empty matchLabels.
+
+    Other empty objects say something ({} as a selector is every pod) and stay.
+    """
+    if isinstance(value, dict):
+        inner = {key: kept(each) for key, each in value.items() if each is not None}
+        return {key: each for key, each in inner.items() if each not in ("", []) and (key, each) != ("matchLabels", {})}
+    return [kept(each) for each in value] if isinstance(value, list) else value
+
+
 def digest(value: Any) -> str:
     """sha256 of JSON data, hexadecimal; the order of keys does not matter."""
     return hashlib.sha256(_canonical(value).encode()).hexdigest()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fairlead.resources import envoy, lifetimes, names
 from fairlead.resources.engine_args import engine_args
 from fairlead.resources.engine_env import engine_env
+from fairlead.resources.manifest import kept
 from fairlead.resources.model_volume import ModelVolume
 from fairlead.resources.service_account import service_account_name
 
@@ -63,8 +64,8 @@ def pod_template(mdep: ModelDeployment, context: BuildContext, config_hash: str)
         "volumes": _volumes(mdep),
         **_given(
             nodeSelector=dict(accelerator.node_selector),
-            tolerations=[toleration.to_wire() for toleration in accelerator.tolerations],
-            affinity=pod.affinity,
+            tolerations=kept([toleration.to_wire() for toleration in accelerator.tolerations]),
+            affinity=kept(pod.affinity),
             topologySpreadConstraints=_spread(mdep),
             priorityClassName=pod.priority_class_name,
             runtimeClassName=pod.runtime_class_name,
@@ -188,7 +189,7 @@ def _spread(mdep: ModelDeployment) -> list[dict[str, Any]]:
                 "matchLabelKeys": ["pod-template-hash"],
             }
         ]
-    return [{"labelSelector": selector, **constraint.to_wire()} for constraint in wanted]
+    return [{"labelSelector": selector, **kept(constraint.to_wire())} for constraint in wanted]
 
 
 def _config_mount() -> dict[str, Any]:
