@@ -93,12 +93,11 @@ def combine(facts: Facts, failure_threshold: int) -> Health:
 
 def _starting(facts: Facts) -> Health:
     waiting = facts.phase is Phase.WAITING_FOR_GPU_MEMORY
-    if facts.draining:
-        return Health(Phase.DRAINING, started=waiting, ready=False, live=True, problem=_ENDING)
-    problem = facts.start_problem
+    problem = _ENDING if facts.draining else facts.start_problem
     if facts.past_deadline:
-        problem = Problem(Reason.STARTUP_DEADLINE_EXCEEDED, f"{problem.reason}: {problem.message}")
-    return Health(facts.phase, started=waiting, ready=False, live=not facts.past_deadline, problem=problem)
+        problem = Problem(Reason.STARTUP_DEADLINE_EXCEEDED, f"{facts.start_problem.reason}: {facts.start_problem.message}")
+    phase = Phase.DRAINING if facts.draining else facts.phase
+    return Health(phase, started=waiting, ready=False, live=not facts.past_deadline, problem=problem)
 
 
 def _wrong(facts: Facts, failure_threshold: int) -> Problem | None:

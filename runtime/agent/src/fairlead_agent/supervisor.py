@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from dataclasses import dataclass
@@ -161,6 +162,9 @@ class Supervisor:
         except OSError as error:
             return End(_CANNOT_RUN, Problem(Reason.ENGINE_EXITED, f"cannot run {argv[0]}: {error.strerror}"))
         self._spawned = self._loop.time()
+        self._phase = Phase.STARTING_ENGINE
+        limit = self._config.health.startup_timeout_seconds
+        self._start_problem = Problem(Reason.ENGINE_STARTING, f"loading the model, it may take {limit} s with warm-up")
         background = [asyncio.create_task(work) for work in (self._serve(), self.gpus.run(self._decoded), self._tell())]
         stopped: asyncio.Task[Any] = asyncio.create_task(self._stop.wait())
         try:
@@ -193,20 +197,17 @@ class Supervisor:
         return False
 
     async def _sleep_or_stop(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
 
     async def _serve(self) -> None:
         """Start, warm-up, then watching until cancelled."""
-        self._phase = Phase.STARTING_ENGINE
-        limit = self._config.health.startup_timeout_seconds
-        self._start_problem = Problem(Reason.ENGINE_STARTING, f"loading the model, it may take {limit} s with warm-up")
         await self._until_healthy()
         self._healthy = self._loop.time()
         self._phase = Phase.WARMING_UP
         self._start_problem = Problem(Reason.WARMUP_RUNNING, "the warm-up requests run")
+        limit = self._config.health.startup_timeout_seconds
         warm_up = WarmUp(self._asker, self._config.served_name, self._config.warmup, limit)
         await warm_up.until_warm(self._on_warmup_failure)
         self._warm = self._loop.time()
