@@ -101,7 +101,7 @@ def remove(name: str) -> None:
     """
     with machine_lock():
         _remove(name)
-        if NETNS_FOLDER.is_dir() and not any(NETNS_FOLDER.iterdir()) and os.path.ismount(NETNS_FOLDER):
+        if NETNS_FOLDER.is_dir() and not any(NETNS_FOLDER.iterdir()) and _is_mounted(NETNS_FOLDER):
             _run("umount", str(NETNS_FOLDER))
 
 
@@ -121,13 +121,14 @@ def _remove(name: str) -> None:
     path = NETNS_FOLDER / name
     if path.exists():
         # A file without a mount on it is what a kill in the middle of `ip netns add` leaves.
-        if _is_namespace(path):
+        if _is_mounted(path):
             _ip("netns", "delete", name)
         else:
             path.unlink()
 
 
-def _is_namespace(path: Path) -> bool:
+def _is_mounted(path: Path) -> bool:
+    """Is it a mount point? os.path.ismount does not see a folder that is mounted on itself, as `ip netns` does it."""
     return any(line.split()[4] == str(path) for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
