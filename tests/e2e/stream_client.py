@@ -133,7 +133,8 @@ async def run(options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    kinds: list[Kind] = ["short"] * options.short + ["long"] * options.long + ["busy"] * options.busy
+    counts: dict[Kind, int] = {"short": options.short, "long": options.long, "busy": options.busy}
+    kinds = [kind for kind, count in counts.items() for _ in range(count)]
     await asyncio.gather(*(worker(options, kind, index, stop) for index, kind in enumerate(kinds)))
 
 
