@@ -1,4 +1,4 @@
-"""What a real API server makes of the children: no warning, nothing dropped or rewritten, and pods under Pod Security restricted."""
+"""What a real API server makes of the children: no warning, nothing dropped or rewritten; pods under Pod Security restricted."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from fairlead.resources import build
 from tests.control_plane.conftest import Api
 from tests.unit.resources.cases import CASES
 
-NEEDED = [
+NEEDED: list[dict[str, Any]] = [
     {
         "apiVersion": "scheduling.k8s.io/v1",
         "kind": "PriorityClass",

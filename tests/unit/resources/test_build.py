@@ -84,7 +84,7 @@ def test_the_hash_is_of_all_but_itself(manifests: list[Manifest]) -> None:
 
 
 def test_nothing_is_written_that_the_api_server_would_drop(manifests: list[Manifest]) -> None:
-    said = {("emptyDir",), ("namespaceSelector",), ("podSelector",)}
+    said = {("emptyDir",), ("namespaceSelector",), ("podSelector",), ("labelSelector",), ("podAffinity",)}
 
     def check(value: Any, at: tuple[str, ...]) -> None:
         assert value is not None, at
