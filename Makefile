@@ -94,13 +94,13 @@ images: cluster-up ## Build the operator, sidecar and engine images and import t
 ##@ Measurements
 .PHONY: bench-warmup bench-sidecar bench-reconcile
 bench-warmup: venv images ## First-token times after Ready, with warm-up and without
-	$(PY) -m tests.bench.warmup
+	$(PY) -m tests.bench.bench_warmup
 
 bench-sidecar: venv ## What the sidecar costs per request and per streamed chunk
-	$(PY) -m tests.bench.sidecar
+	$(PY) -m tests.bench.bench_sidecar
 
 bench-reconcile: venv tools ## How many ModelDeployments the operator settles, and how fast
-	$(PY) -m tests.bench.reconcile
+	$(PY) -m tests.bench.bench_reconcile
 
 ##@ Generated files
 .PHONY: crds docs flags golden format locks

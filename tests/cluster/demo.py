@@ -19,6 +19,7 @@ from typing import Any
 from tests.cluster import debian
 from tests.cluster.access import Cluster
 from tests.cluster.errors import ClusterError
+from tests.cluster.images import base
 from tests.cluster.layout import REPOSITORY, Layout, cache_root
 from tests.cluster.progress import run_logged, say
 from tests.cluster.up import up
@@ -70,10 +71,12 @@ def check_machine() -> None:
         raise ClusterError(
             "Go is not installed, and the local cluster's programs are built with it: install Go 1.26 or newer and put it on PATH"
         )
-    lacking = debian.missing()
-    if lacking and shutil.which("apt-get") is None:
-        names = ", ".join(need.package for need in lacking)
-        raise ClusterError(f"This is not a Debian system; install what these Debian packages hold, then run it again: {names}")
+    try:
+        base.suite()
+    except ClusterError as error:
+        raise ClusterError(
+            f"{error}. Run it on Debian 12 or newer; a virtual machine with 2 cores and 8 GB of memory will do"
+        ) from None
 
 
 def build_images() -> None:

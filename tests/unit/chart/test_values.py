@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.chart.helm import CHART, VALUES, Helm, HelmError
+from tests.unit.chart.helm import CHART, VALUES, Helm, HelmError, of_kind
 
 WRONG = [
     # values laid over minimal.yaml, what the message must hold
@@ -56,6 +56,16 @@ def test_an_image_that_must_be_named_is_asked_for(helm: Helm, unset: str, messag
     with pytest.raises(HelmError, match=message) as refusal:
         helm.render("--set", unset)
     assert "for example registry.example.com/fairlead/" in str(refusal.value)
+
+
+def test_the_values_of_the_installation_guide_are_taken(helm: Helm, tmp_path: Path) -> None:
+    guide = (CHART.parents[1] / "docs" / "install.md").read_text()
+    file = tmp_path / "values.yaml"
+    file.write_text(guide.partition("```yaml\n# values.yaml\n")[2].partition("```")[0])
+    settings = of_kind(helm.manifests("--values", str(file)), "ConfigMap")["data"]["operator.json"]
+    assert json.loads(settings)["scrapeFrom"][0]["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "monitoring"
+    }
 
 
 def leaves(values: object, path: str = "") -> set[str]:
