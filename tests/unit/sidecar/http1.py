@@ -53,6 +53,16 @@ class Connection:
         response = self.begun()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
+    def line(self) -> bytes:
+        """The status line of an interim answer, which has nothing else."""
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            byte = self._socket.recv(1)
+            if not byte:
+                break
+            received += byte
+        return received.removesuffix(b"\r\n\r\n")
+
     def closed(self) -> bool:
         """Whether the other side closes, within the socket's timeout."""
         try:

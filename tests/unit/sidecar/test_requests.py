@@ -225,6 +225,16 @@ def test_a_chunked_body_arrives_whole_and_with_its_length(proxy: Sidecar, engine
     assert engine.seen[0].headers["content-length"] == "5"
 
 
+def test_a_client_that_asks_first_is_told_to_go_on(proxy: Sidecar, engine: StubEngine) -> None:
+    """curl does so with bodies above 1 MB."""
+    with Connection(proxy.http) as connection:
+        connection.request(POST, "/v1/completions", {**JSON, "content-length": "2", "expect": "100-continue"})
+        assert connection.line() == b"HTTP/1.1 100 Continue"
+        connection.send(b"{}")
+        assert connection.answer().status == 200
+    assert engine.seen[0].body == b"{}"
+
+
 def test_headers_about_who_and_where_never_reach_the_engine(proxy: Sidecar, engine: StubEngine) -> None:
     forged = {
         **{f"{prefix}anything": "forged" for prefix in STRIPPED_PREFIXES},
