@@ -49,7 +49,7 @@ def run(config_path: Path, arguments: list[str], termination_log: Path) -> NoRet
 async def _run(config: Config, arguments: list[str]) -> End:
     loop = asyncio.get_running_loop()
     children = Children(loop)
-    reader = GpuReader(Nvml().read)
+    reader = GpuReader(Nvml().read, config.health.probe_timeout_seconds)
     async with HttpClient() as http:
         supervisor = Supervisor(config, (arguments, os.environ), http=http, gpus=reader, spawner=children)
         for number in (signal.SIGTERM, signal.SIGINT):

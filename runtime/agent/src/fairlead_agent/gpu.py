@@ -16,9 +16,6 @@ from fairlead_agent.reasons import Problem, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds that NVML may take for one reading. It takes milliseconds when all is well; the same patience as for probes.
-NVML_DEADLINE_SECONDS = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -103,7 +100,8 @@ def _optional(call: Callable[[], int]) -> int | None:
 class GpuReader:
     """Asks in a thread of its own and never starts a second one: while NVML hangs, exactly one thread hangs with it."""
 
-    def __init__(self, read: Callable[[], tuple[Device, ...]], deadline: float = NVML_DEADLINE_SECONDS) -> None:
+    def __init__(self, read: Callable[[], tuple[Device, ...]], deadline: float) -> None:
+        """`deadline`: seconds that one reading may take; it takes milliseconds when all is well."""
         self._read = read
         self._deadline = deadline
         self._questions: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Future[tuple[Device, ...]]] | None]

@@ -58,7 +58,7 @@ class GpuWatch:
     async def run(self, decoded: asyncio.Event) -> None:
         """Reads until cancelled."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(min(POLL_SECONDS, self._config.health.probe_timeout_seconds))
             await self._read(decoded=decoded.is_set())
 
     def on_xid(self, uuid: str, number: int) -> None:

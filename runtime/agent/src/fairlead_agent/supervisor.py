@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from fairlead_agent.config import Config
     from fairlead_agent.http_client import Http
 
-#: Seconds between looks at free GPU memory, and at an engine that starts.
-_START_POLL_SECONDS = 1.0
+#: Seconds between looks at free GPU memory, and at the health page of an engine that starts.
+_MEMORY_POLL_SECONDS = 1.0
+_START_POLL_SECONDS = 0.25
 #: Seconds that an engine gets to end after SIGTERM when it has never served: there is nothing to finish.
 _UNSERVED_SHUTDOWN_SECONDS = 5.0
 #: Seconds that Envoy's admin may take; it answers within milliseconds.
@@ -193,7 +194,7 @@ class Supervisor:
             if problem.reason is not told:
                 logger.warning("the engine is not started yet: %s: %s", problem.reason, problem.message)
                 told = problem.reason
-            await self._sleep_or_stop(_START_POLL_SECONDS)
+            await self._sleep_or_stop(_MEMORY_POLL_SECONDS)
         return False
 
     async def _sleep_or_stop(self, seconds: float) -> None:
