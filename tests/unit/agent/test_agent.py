@@ -1,5 +1,6 @@
 """The whole agent as a process: real child, real sockets, real Envoy, NVML's library replaced by the fake."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from fairlead_agent.http_client import HttpClient
+from fairlead_agent.sidecar import SidecarAdmin
 from tests.unit.agent.conftest import ROOT, Agent
 from tests.unit.agent.settings import GIB
 from tests.waiting import until
@@ -28,6 +31,13 @@ def stream(agent: Agent, tokens: int) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+async def in_flight_and_bytes(admin_url: str) -> tuple[int, int]:
+    """Both statistics as the agent reads them, from a real Envoy."""
+    async with HttpClient() as http:
+        admin = SidecarAdmin(http, admin_url, 2)
+        return await admin.active_requests(), await admin.bytes_from_engine()
 
 
 def test_from_the_wait_for_memory_to_a_drain_that_cuts_nothing(start_agent: Start) -> None:
@@ -51,6 +61,8 @@ def test_from_the_wait_for_memory_to_a_drain_that_cuts_nothing(start_agent: Star
 
     running = stream(agent, 12)
     until("the stream is seen", lambda: json.loads(agent.get("/status")[1])["running"] == 1, seconds=5, every=0.05)
+    admin = agent.settings["sidecarAdminUrl"]
+    assert asyncio.run(in_flight_and_bytes(admin)) >= (1, 1)
     agent.terminate()
     until("it drains", lambda: '"Draining"' in agent.get("/status")[1], seconds=5, every=0.05)
     assert agent.get("/readyz")[0] == 200

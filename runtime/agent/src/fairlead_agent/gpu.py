@@ -154,5 +154,5 @@ def _post(
             else:
                 answer.set_result(outcome)
 
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(put)
