@@ -14,7 +14,7 @@ import pytest
 
 from fairlead_agent.http_client import HttpClient
 from fairlead_agent.sidecar import SidecarAdmin
-from tests.unit.agent.conftest import ROOT, Agent
+from tests.unit.agent.processes import ROOT, Agent
 from tests.unit.agent.settings import GIB
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fairlead_agent.child import Child, Children, child_environment, exit_code
-from tests.unit.agent.conftest import ROOT
+from tests.unit.agent.processes import ROOT
 from tests.waiting import until
 
 OWN = Path("/opt/agent")

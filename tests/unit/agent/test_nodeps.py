@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.agent.conftest import ROOT
+from tests.unit.agent.processes import ROOT
 
 SOURCE = ROOT / "runtime/agent/src/fairlead_agent"
 ALLOWED = {"aiohttp", "pynvml", "prometheus_client", "fairlead_agent"}
