@@ -19,7 +19,8 @@ endif
 
 # Its name says what is in it: another lock file or another Python makes another environment.
 VENV := $(CACHE)/venv-$(shell { cat tests/requirements.txt; $(PYTHON3) -VV; } 2>/dev/null | sha256sum | cut -c1-12)
-PY := PYTHONPATH=operator/src:runtime/agent/src:. $(VENV)/bin/python
+# Envoy and other programs of the environment are found on PATH.
+PY := PATH="$(VENV)/bin:$$PATH" PYTHONPATH=operator/src:runtime/agent/src:. $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 CLUSTER := $(PYTHON3) -m tests.cluster
 FLAGS := operator/src/fairlead/resources/engine_flags
