@@ -93,9 +93,12 @@ images: cluster-up ## Build the operator, sidecar and engine images and import t
 	@$(CLUSTER) images
 
 ##@ Measurements
-.PHONY: bench-warmup bench-sidecar bench-reconcile
+.PHONY: bench-warmup bench-agent bench-sidecar bench-reconcile
 bench-warmup: venv images ## First-token times after Ready, with warm-up and without
 	$(PY) -m tests.bench.bench_warmup
+
+bench-agent: venv ## What the agent takes of memory and CPU, and how fast its probes answer
+	$(PY) -m tests.bench.bench_agent
 
 bench-sidecar: venv ## What the sidecar costs per request and per streamed chunk
 	$(PY) -m tests.bench.bench_sidecar
