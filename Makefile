@@ -9,16 +9,18 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 CACHE := $(or $(FAIRLEAD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairlead)
 
 # The first Python >= 3.11 that really runs (a version manager's shim of a Python that is not selected does not).
-PYTHON3 ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+ifndef PYTHON3
+PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+endif
 ifeq ($(strip $(PYTHON3)),)
-  ifneq ($(MAKECMDGOALS),help)
+  ifneq ($(or $(MAKECMDGOALS),help),help)
     $(error No Python 3.11 or newer found. Install one (Debian 12: apt-get install python3 python3-venv) or name it: make PYTHON3=/path/to/python3.11 …)
   endif
 endif
 
 # Its name says what is in it: another lock file or another Python makes another environment.
-VENV := $(CACHE)/venv-$(shell { cat tests/requirements.txt; $(PYTHON3) -VV; } 2>/dev/null | sha256sum | cut -c1-12)
+VENV := $(CACHE)/venv-$(shell { cat tests/requirements.txt; $(PYTHON3) -VV || :; } 2>/dev/null | sha256sum | cut -c1-12)
 # Envoy and other programs of the environment are found on PATH.
 PY := PATH="$(VENV)/bin:$$PATH" PYTHONPATH=operator/src:runtime/agent/src:. $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
