@@ -5,6 +5,7 @@ Python environment is built.
 """
 
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -71,6 +72,8 @@ def check_machine() -> None:
         raise ClusterError(
             "Go is not installed, and the local cluster's programs are built with it: install Go 1.26 or newer and put it on PATH"
         )
+    if importlib.util.find_spec("ensurepip") is None:
+        raise ClusterError("This Python cannot make virtual environments. As root: apt-get install python3-venv")
     try:
         base.suite()
     except ClusterError as error:
