@@ -5,6 +5,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.cluster.errors import ClusterError
+
 SONAME = "libnvidia-ml.so.1"
 _SOURCES = ("fakenvml.c", "state.c")
 _COMMAND = (
@@ -25,7 +27,7 @@ def build(cache: Path) -> Path:
     """The library's path under `cache`, in a folder named after its sources; built only if it is not there.
 
     Raises:
-        SystemExit: no compiler, or it failed; the message says what to install or what it printed.
+        ClusterError: no compiler, or it failed; the message says what to install or what it printed.
     """
     here = Path(__file__).parent
     content = b"\0".join(
@@ -45,9 +47,9 @@ def build(cache: Path) -> Path:
                 text=True,
             )
         except FileNotFoundError:
-            raise SystemExit("the fake NVML needs a C compiler: apt-get install gcc libc6-dev") from None
+            raise ClusterError("the fake NVML needs a C compiler: apt-get install gcc libc6-dev") from None
         except subprocess.CalledProcessError as failed:
-            raise SystemExit(f"gcc could not build the fake NVML:\n{failed.stderr}") from None
+            raise ClusterError(f"gcc could not build the fake NVML:\n{failed.stderr}") from None
         made.chmod(0o755)  # the engine's container runs as another user
         made.replace(library)
     return library
