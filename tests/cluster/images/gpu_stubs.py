@@ -45,7 +45,7 @@ def add_stubs(libraries: Path) -> list[str]:
         for function, version in symbols.undefined.items():
             if function in symbols.defined:
                 continue
-            if version in versions:
+            if version and version in versions:
                 versions[version].append(function)
             elif not version and name.startswith(_CATCH_ALL) and _GPU_FUNCTION.match(function):
                 versions.setdefault("", []).append(function)
