@@ -33,6 +33,8 @@ USE = 'eval "$(python3 -m tests.cluster env)"'
 QUESTION = "Tell me about the sea."
 #: Longest wait for Ready. Two replicas start side by side on two cores in about a minute.
 READY_SECONDS = 600.0
+#: Restarts of an engine after which waiting is pointless.
+ENDINGS = 3
 #: Seconds between two looks while waiting, and after which a line is printed though nothing has changed.
 LOOK_EVERY, TELL_EVERY = 1.0, 10.0
 
@@ -132,34 +134,44 @@ def wait_ready(kube: Kube) -> None:
     """Wait until the ModelDeployment is Ready; print a line whenever something has changed.
 
     Raises:
-        ClusterError: it stalled, or took too long; the message says why and where to look.
+        ClusterError: it stalled, its engine keeps ending, or it took too long; the message says why and where to look.
     """
     start = time.monotonic()
     told, told_at = "", 0.0
+    width = shutil.get_terminal_size((160, 24)).columns - len("  1234 s  ") - 1
     while True:
         mdep = kube.must_get("mdep", NAME)
+        pods = kube.list("pods", selector=f"serving.fairlead.dev/model-deployment={NAME}")
         elapsed = time.monotonic() - start
-        line = where_it_stands(mdep, kube.list("pods", selector=f"serving.fairlead.dev/model-deployment={NAME}"))
+        line = where_it_stands(mdep, pods)
         if line != told or elapsed - told_at >= TELL_EVERY:
-            say(f"  {elapsed:4.0f} s  {line}")
+            shown = line if line != told else f"still {condition(mdep, 'Ready').get('reason', 'nothing to be seen')}"
+            say(f"  {elapsed:4.0f} s  {shown if len(shown) <= width else shown[: width - 1] + '…'}")
             told, told_at = line, elapsed
         current = mdep["status"].get("observedGeneration") == mdep["metadata"]["generation"]
         if current and condition(mdep, "Ready").get("status") == "True":
             return
-        stalled = condition(mdep, "Stalled")
-        if current and stalled.get("status") == "True":
-            raise ClusterError(f"{NAME} will not become Ready by itself: {stalled['reason']}: {stalled['message']}")
+        why = condition(mdep, "Stalled")
+        if current and why.get("status") == "True":
+            raise ClusterError(f"{NAME} will not become Ready by itself: {why['reason']}: {why['message']}")
+        if pod := keeps_ending(pods):
+            words = kube.logs(pod, "engine", "default", "--previous", "--tail=20")
+            raise ClusterError(f"The engine of {pod} keeps ending. Its last words:\n{words}")
         if elapsed > READY_SECONDS:
-            raise ClusterError(f"{NAME} is not Ready after {READY_SECONDS:.0f} s. To look at it: kubectl describe mdep {NAME}")
+            raise ClusterError(
+                f"{NAME} is not Ready after {READY_SECONDS:.0f} s. To look at it: {USE}; kubectl describe mdep {NAME}"
+            )
         time.sleep(LOOK_EVERY)
 
 
 def where_it_stands(mdep: Object, pods: list[Object]) -> str:
     """One line: replicas, why it is not Ready, and what the containers wait for."""
     ready = condition(mdep, "Ready")
-    words = [mdep["status"].get("availability", "0/?") + " ready"]
+    replicas = mdep["status"].get("availability", "0/?") + " ready"
+    words = [replicas]
     if ready:
-        words.append(f"{ready['reason']}: {ready['message']}" if ready.get("message") else ready["reason"])
+        message = ready.get("message", "").removeprefix(replicas).lstrip("; ")
+        words.append(message or ready["reason"])
     waiting = {
         status["state"]["waiting"].get("reason", "")
         for pod in pods
@@ -169,6 +181,15 @@ def where_it_stands(mdep: Object, pods: list[Object]) -> str:
     if waiting:
         words.append("containers: " + ", ".join(sorted(waiting)))
     return "; ".join(words)
+
+
+def keeps_ending(pods: list[Object]) -> str:
+    """The name of a pod whose engine has ended too often; empty if there is none."""
+    for pod in pods:
+        for status in pod["status"].get("containerStatuses", []):
+            if status["name"] == "engine" and status["restartCount"] >= ENDINGS:
+                return str(pod["metadata"]["name"])
+    return ""
 
 
 def chat(port: int) -> None:

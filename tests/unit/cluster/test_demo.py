@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import lanes
-from tests.cluster.demo import events, where_it_stands
+from tests.cluster.demo import events, keeps_ending, where_it_stands
 
 
 class FakeSocket:
@@ -46,10 +46,12 @@ def waiting(reason: str) -> dict[str, Any]:
         (
             {
                 "availability": "0/2",
-                "conditions": [{"type": "Ready", "reason": "PodStarting", "message": "quickstart-1: ContainerCreating"}],
+                "conditions": [
+                    {"type": "Ready", "reason": "PodStarting", "message": "0/2 ready; quickstart-1: PodStarting: soon"}
+                ],
             },
             [],
-            "0/2 ready; PodStarting: quickstart-1: ContainerCreating",
+            "0/2 ready; quickstart-1: PodStarting: soon",
         ),
         (
             {"availability": "1/2", "conditions": [{"type": "Ready", "reason": "WarmupRunning"}]},
@@ -60,6 +62,15 @@ def waiting(reason: str) -> dict[str, Any]:
 )
 def test_where_it_stands(status: dict[str, Any], pods: list[dict[str, Any]], line: str) -> None:
     assert where_it_stands({"status": status}, pods) == line
+
+
+@pytest.mark.parametrize(
+    ("restarts", "named"),
+    [({"engine": 2, "other": 9}, ""), ({"engine": 3}, "quickstart-1"), ({}, "")],
+)
+def test_an_engine_that_keeps_ending_is_noticed(restarts: dict[str, int], named: str) -> None:
+    statuses = [{"name": name, "restartCount": count} for name, count in restarts.items()]
+    assert keeps_ending([{"metadata": {"name": "quickstart-1"}, "status": {"containerStatuses": statuses}}]) == named
 
 
 def test_lanes_are_told_with_their_time_and_those_that_did_not_run() -> None:
