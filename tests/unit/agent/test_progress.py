@@ -48,11 +48,12 @@ def test_something_expected_and_nothing_moved(state: p.Progress, reason: Reason,
     assert suspect.problem is not None
     assert suspect.problem.reason is reason
     assert suspect.problem.message.startswith(f"no progress for 15 s: {said}")
-    assert verdict(state, 59.9).live
+    assert verdict(state, 59.9) == p.Verdict(live=True, ready=False, suspect_seconds=59.9, problem=suspect.problem)
     stalled = verdict(state, 60)
     assert (stalled.live, stalled.ready) == (False, False)
     assert stalled.problem is not None
     assert stalled.problem.reason is Reason.ENGINE_STALLED
+    assert stalled.problem.message.startswith("no progress for 60 s: ")
 
 
 @pytest.mark.parametrize("state", [RUNNING, UNANSWERED, CANARY, FAILING])

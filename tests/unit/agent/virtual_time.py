@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+#: Seconds of virtual time that no scenario needs: one that waits for what never comes would else run for ever.
+LONGEST = 100_000
+
 
 class _Selector(selectors.SelectSelector):
     """Never waits: what it would have waited is added to the clock."""
@@ -19,6 +22,8 @@ class _Selector(selectors.SelectSelector):
             raise RuntimeError("deadlock: no timer, and nothing that could wake the loop")
         if not ready and timeout is not None:
             self.now += timeout
+        if self.now > LONGEST:
+            raise RuntimeError(f"still not done after {LONGEST} s of virtual time")
         return ready
 
 

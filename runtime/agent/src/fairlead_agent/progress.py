@@ -129,7 +129,9 @@ def verdict(state: Progress, now: float, *, not_ready_after: float, stall_second
     if age < min(not_ready_after, stall_seconds):
         return Verdict(live=True, ready=True, suspect_seconds=age, problem=None)
     stalled = age >= stall_seconds
-    problem = Problem(Reason.ENGINE_STALLED if stalled else reason, f"no progress for {age:.0f} s: {what}")
+    # the limit that has passed and not the age: a message that changes every second would be news every second
+    passed = stall_seconds if stalled else not_ready_after
+    problem = Problem(Reason.ENGINE_STALLED if stalled else reason, f"no progress for {passed:.0f} s: {what}")
     return Verdict(live=not stalled, ready=False, suspect_seconds=age, problem=problem)
 
 
