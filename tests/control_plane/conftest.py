@@ -1,15 +1,29 @@
-"""A real API server for the whole run, with the CRD of this tree in it."""
+"""A real API server for the whole run, with the CRD of this tree in it, and the operator as a process with the chart's rights."""
 
+import base64
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster.controlplane import ControlPlane, control_plane_alone
+from tests.control_plane.audit import Audit
+from tests.control_plane.objects import NAMESPACE, Object, Objects
+from tests.control_plane.process import ROOT, OperatorProcess
+from tests.control_plane.world import World
+from tests.waiting import until
 
-CRD = Path(__file__).parents[2] / "crds" / "modeldeployments.serving.fairlead.dev.yaml"
+CRD = ROOT / "crds" / "modeldeployments.serving.fairlead.dev.yaml"
+SYSTEM = "fairlead-system"
+SETTINGS: Object = {
+    "images": {"sidecar": "registry.example.com/envoy:1", "engines": {"vllm": {"0.32.0": "registry.example.com/vllm:1"}}},
+    "operatorNamespace": SYSTEM,
+    "listenPort": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,72 @@ def api(plane: ControlPlane) -> Api:
     server = Api(plane)
     applied = server.kubectl("apply", "--server-side", "-f", str(CRD))
     assert applied.returncode == 0, applied.stderr
-    established = server.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{CRD.stem}")
-    assert established.returncode == 0, established.stderr
+    # `kubectl wait` fails outright on a CRD so new that it has no status yet.
+    until("the CRD is served", lambda: server.kubectl("get", "modeldeployments", "--all-namespaces").returncode == 0, seconds=30)
     return server
+
+
+@pytest.fixture(scope="session")
+def objects(api: Api) -> Iterator[Objects]:
+    made = Objects(api.plane.api)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def operator_process(api: Api, objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The operator, not started; at the end its whole log must be free of tracebacks."""
+    folder = tmp_path_factory.mktemp("operator")
+    (folder / "operator.json").write_text(json.dumps(SETTINGS))
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(json.dumps(service_account(api.plane, objects)))
+    process = OperatorProcess(kubeconfig, folder / "operator.json", folder / "operator.log")
+    yield process
+    if process.running:
+        assert process.stop() == 0
+    log = process.log.read_text() if process.log.exists() else ""
+    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
+
+
+@pytest.fixture
+def operator(operator_process: OperatorProcess) -> OperatorProcess:
+    """The operator, running."""
+    if not operator_process.running:
+        operator_process.start()
+    return operator_process
+
+
+@pytest.fixture
+def world(api: Api, objects: Objects, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A namespace of the test's own."""
+    name = "".join(char if char.isalnum() else "-" for char in request.node.name.lower())[:50].strip("-")
+    objects.create(NAMESPACE, None, {"metadata": {"name": name}})
+    yield World(objects, Audit(api.plane.audit_log, f"system:serviceaccount:{SYSTEM}:fairlead-operator", name), name)
+    objects.delete(NAMESPACE, None, name)
+
+
+def service_account(plane: ControlPlane, objects: Objects) -> Object:
+    """A kubeconfig with the token of a service account that has exactly the rules of the chart's ClusterRole."""
+    objects.create(NAMESPACE, None, {"metadata": {"name": SYSTEM}})
+    account = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts"
+    objects.request("POST", account, {"metadata": {"name": "fairlead-operator"}})
+    chart = (ROOT / "charts/fairlead/templates/clusterrole.yaml").read_text()
+    rules = yaml.safe_load(chart[chart.index("rules:") :])
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    objects.request("POST", f"{rbac}/clusterroles", {"metadata": {"name": "fairlead-operator"}, **rules})
+    binding = {
+        "metadata": {"name": "fairlead-operator"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "fairlead-operator"},
+        "subjects": [{"kind": "ServiceAccount", "name": "fairlead-operator", "namespace": SYSTEM}],
+    }
+    objects.request("POST", f"{rbac}/clusterrolebindings", binding)
+    token = objects.request("POST", f"{account}/fairlead-operator/token", {"spec": {"expirationSeconds": 7200}})["status"]["token"]
+    authority = base64.b64encode(plane.api.authority.read_bytes()).decode()
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "operator",
+        "contexts": [{"name": "operator", "context": {"cluster": "plane", "user": "operator"}}],
+        "clusters": [{"name": "plane", "cluster": {"server": plane.server, "certificate-authority-data": authority}}],
+        "users": [{"name": "operator", "user": {"token": token}}],
+    }

@@ -42,6 +42,7 @@ async def serve(port: int, registry: CollectorRegistry, alive: Callable[[], str]
     app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, port=port).start()
+    # All addresses of both families would mean two free ports.
+    await web.TCPSite(runner, None if port else "127.0.0.1", port).start()
     logger.info("listening on port %d", runner.addresses[0][1])
     return runner

@@ -42,7 +42,7 @@ class Settings(_Part):
     """How often everything is listed again: what a cut watch has missed is found so, and nothing else."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     listen_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    """Port of /healthz, /readyz and /metrics; 0: any free one, told in the log."""
+    """Port of /healthz, /readyz and /metrics; 0: any free one of 127.0.0.1, told in the log."""
 
     @classmethod
     def load(cls, path: Path) -> Self:

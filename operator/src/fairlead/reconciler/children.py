@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fairlead.api.conditions import Reason
 from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.decide import Write, controller_of, plan
-from fairlead.reconciler.diff import differences
+from fairlead.reconciler.diff import clashes, differences
 from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, Key, Manifest, kind_of
 from fairlead.reconciler.words import bounded
 from fairlead.resources.engine_flags.validate import Problem
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_INVALID = 422
 _SHOWN = 5
 """Paths of a difference that the log names."""
 
@@ -89,7 +90,7 @@ class Children:
         known_hash, without_effect = self._futile.get(place, ("", frozenset()))
         if write.paths and known_hash == wanted_hash and without_effect.issuperset(write.paths):
             return
-        applied = await self._client.apply(manifest)
+        applied = await self._force(manifest)
         self._store.put(applied)
         told = ", ".join(".".join(path) for path in write.paths[:_SHOWN]) or "it was not there"
         logger.info("applied %s %s: %s", manifest["kind"], manifest["metadata"]["name"], told)
@@ -104,6 +105,21 @@ class Children:
             )
         else:
             self._futile.pop(place, None)
+
+    async def _force(self, manifest: Manifest) -> Manifest:
+        """Apply; where foreign list items stand in the way of ours under our names, put those right first."""
+        try:
+            return await self._client.apply(manifest)
+        except ApiError as error:
+            if error.status != _INVALID:
+                raise
+            meta = manifest["metadata"]
+            live = await self._client.get(kind_of(manifest), meta["namespace"], meta["name"])
+            items = clashes(manifest, live) if live is not None and live["metadata"]["uid"] == meta.get("uid") else []
+            if live is None or not items:
+                raise
+        await self._client.put_right(live, items)
+        return await self._client.apply(manifest)
 
     async def _remove(self, seen: Manifest, uid: str) -> None:
         """Delete a child that is no longer wanted, if a fresh look still finds it ours."""

@@ -16,9 +16,11 @@ from fairlead.reconciler.kinds import EVENT, Kind, Manifest, kind_of
 from fairlead.resources.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from kubernetes.aio.dynamic import DynamicClient
+
+    from fairlead.reconciler.diff import Path
 
 T = TypeVar("T")
 
@@ -129,6 +131,22 @@ class Client:
             content_type="application/apply-patch+yaml",
             field_manager=FIELD_MANAGER,
             force_conflicts=True,
+        )
+
+    async def put_right(self, live: Manifest, items: Sequence[tuple[Path, Manifest]]) -> None:
+        """Replace items of lists at these places of exactly this state of the object (409 if it has changed). Raises ApiError."""
+        kind, meta = kind_of(live), live["metadata"]
+        self._wrote("patch", kind)
+        operations = [{"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]}]
+        operations += [{"op": "replace", "path": "/" + "/".join(path), "value": item} for path, item in items]
+        await self._call(
+            f"putting right {kind.name} {meta['namespace']}/{meta['name']}",
+            "patch",
+            kind.path(meta["namespace"], meta["name"]),
+            body=operations,
+            content_type="application/json-patch+json",
+            # Under another name: what is applied as FIELD_MANAGER must be owned by apply alone, or it could never be dropped.
+            field_manager=f"{FIELD_MANAGER}-repair",
         )
 
     async def delete(self, live: Manifest) -> None:

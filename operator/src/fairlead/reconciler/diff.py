@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.api.quantity import same_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Path = tuple[str, ...]
 
@@ -44,11 +44,38 @@ DEFAULTS_WITHIN_ATOMIC: Mapping[str, Any] = {"protocol": "TCP"}
 QUANTITIES = frozenset({"limits", "requests"})
 """Objects whose values are quantities: 1000m and 1 are the same."""
 QUANTITY_LEAVES = frozenset({"sizeLimit"})
+ZERO_IS_ABSENT: Mapping[str, Any] = {"minReadySeconds": 0, "value": ""}
+"""Leaves that the API server drops at their zero value. `value` is that of a container's env."""
 
 
 def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[Path]:
     """The paths of wanted leaves that the live object does not have, or has with another value; empty: no write is needed."""
     return _object(wanted, live, (), atomic=False)
+
+
+def clashes(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
+    """Where an apply of `wanted` must fail: list items that have the name of a wanted one under another key.
+
+    Ports are told apart by number and protocol, and their names must be different too. Whoever changes a port's number makes,
+    for server-side apply, a foreign port out of ours, beside which ours cannot come back. Each such item comes with its
+    position in the live object and with what it should be.
+    """
+    return list(_clashes(wanted, live, ()))
+
+
+def _clashes(wanted: Any, live: Any, at: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        for key, value in wanted.items():
+            yield from _clashes(value, live.get(key), (*at, key))
+    elif isinstance(wanted, list) and isinstance(live, list) and (keys := _merge_keys(at)):
+        there = {_identity(item, keys): index for index, item in enumerate(live)}
+        for item in wanted:
+            index = there.get(_identity(item, keys))
+            if index is not None:
+                yield from _clashes(item, live[index], (*at, str(index)))
+            elif at[-1] == "ports":
+                same_name = [index for index, other in enumerate(live) if other.get("name") == item.get("name")]
+                yield from (((*at, str(index)), item) for index in same_name)
 
 
 def _object(wanted: Mapping[str, Any], live: Mapping[str, Any], at: Path, *, atomic: bool) -> list[Path]:
@@ -89,7 +116,7 @@ def _list(wanted: Sequence[Any], live: Any, at: Path, *, atomic: bool) -> list[P
 
 def _merge_keys(at: Path) -> tuple[tuple[str, Any], ...] | None:
     if at[-1] == "ports":
-        within_container = len(at) > 2 and at[-3] in CONTAINERS  # noqa: PLR2004 - …/containers/NAME/ports
+        within_container = len(at) > len(("containers", "NAME", "ports")) and at[-3] in CONTAINERS
         return CONTAINER_PORT_KEYS if within_container else SERVICE_PORT_KEYS
     return MERGE_KEYS.get(at[-1])
 
@@ -101,5 +128,7 @@ def _identity(item: Mapping[str, Any], keys: tuple[tuple[str, Any], ...]) -> tup
 def _same(wanted: Any, live: Any, at: Path) -> bool:
     if len(at) > 1 and (at[-2] in QUANTITIES or at[-1] in QUANTITY_LEAVES) and live is not None:
         return same_quantity(wanted, live)
+    if live is None and wanted == ZERO_IS_ABSENT.get(at[-1]):
+        return True
     # bool is a subclass of int: True == 1, but the API server tells them apart.
     return type(wanted) is type(live) and bool(wanted == live)

@@ -71,7 +71,7 @@ class StatusWriter:
             written = await self._client.apply(manifest, subresource="status")
         except ApiError as error:
             if error.status in (404, 409):  # deleted, or made anew: its own event is on the way
-                logger.info("status not written: %s", error)
+                logger.debug("status not written: %s", error)
                 return None
             raise
         self._written[key] = self._clock()

@@ -1,0 +1,33 @@
+"""What the API server has noted of the operator's requests."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audit log, level Metadata, as far as it is about one user and one namespace."""
+
+    log: Path
+    user: str
+    namespace: str
+
+    def mark(self) -> int:
+        """The place from which to read later."""
+        return self.log.stat().st_size
+
+    def requests(self, since: int) -> list[dict[str, Any]]:
+        """The user's requests about the namespace since a mark."""
+        with self.log.open("rb") as log:
+            log.seek(since)
+            entries = [json.loads(line) for line in log.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        ours = [each for each in entries if each["user"]["username"] == self.user]
+        return [each for each in ours if each.get("objectRef", {}).get("namespace") == self.namespace]
+
+    def writes(self, since: int) -> list[str]:
+        """Verb and path of the user's writes since a mark."""
+        return [f"{each['verb']} {each['requestURI']}" for each in self.requests(since) if each["verb"] in WRITES]

@@ -1,0 +1,124 @@
+"""Leaves of manifests: walking them, finding them again in a live object, and other values for them. Knows nothing of the operator."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.control_plane.objects import Object
+
+Path = tuple[str | int, ...]
+ABSENT = object()
+
+LIST_KEYS: Mapping[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "initContainers": ("name",),
+    "ownerReferences": ("uid",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "volumeMounts": ("mountPath",),
+    "volumes": ("name",),
+    "ports": ("port", "containerPort", "protocol"),
+}
+"""By what the items of a list are told apart; of any other list the position counts."""
+
+OTHER_VALUES: Mapping[str, tuple[Any, ...]] = {
+    "type": ("NodePort", "Recreate"),
+    "internalTrafficPolicy": ("Local",),
+    "sessionAffinity": ("ClientIP",),
+    "ipFamilyPolicy": ("PreferDualStack",),
+    "unhealthyPodEvictionPolicy": ("IfHealthyBudget",),
+    "imagePullPolicy": ("Always",),
+    "terminationMessagePolicy": ("File",),
+    "scheme": ("HTTPS",),
+    "whenUnsatisfiable": ("DoNotSchedule",),
+    "operator": ("DoesNotExist", "Equal"),
+    "effect": ("NoExecute",),
+    "protocol": ("UDP",),
+    "restartPolicy": ("OnFailure",),
+    "dnsPolicy": ("Default",),
+    "kind": ("Pod",),
+    "port": (1234,),
+    "containerPort": (1234,),
+    "targetPort": (1234,),
+    "cpu": ("7",),
+    "memory": ("7Gi",),
+    "policyTypes": (),
+}
+"""Values that the API server takes where a word of one's own is refused, by the leaf's last name."""
+
+
+def leaves(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every scalar, and every empty object or list, with its path."""
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            yield from leaves(each, (*at, key))
+    elif isinstance(value, list) and value:
+        for index, each in enumerate(value):
+            yield from leaves(each, (*at, index))
+    else:
+        yield at, value
+
+
+def dotted(path: Path) -> str:
+    return ".".join(map(str, path))
+
+
+def place(manifest: Object, path: Path, live: Object) -> Path | None:
+    """The path in the live object of what has `path` in the manifest; None where its list item is not there."""
+    wanted: Any = manifest
+    seen: Any = live
+    found: list[str | int] = []
+    for part in path:
+        if isinstance(part, int):
+            item = wanted[part]
+            keys = [key for key in LIST_KEYS.get(str(found[-1]), ()) if key in item] if isinstance(item, dict) else []
+            if keys:
+                matching = [index for index, other in enumerate(seen or []) if all(other.get(key) == item[key] for key in keys)]
+                if not matching:
+                    return None
+                part = matching[0]  # noqa: PLW2901 - the same item, elsewhere
+            wanted = item
+        else:
+            wanted = wanted[part]
+        found.append(part)
+        seen = look(seen, (part,)) if seen is not ABSENT else ABSENT
+    return tuple(found)
+
+
+def look(value: Any, path: Path) -> Any:
+    """What is at a path, or ABSENT."""
+    for part in path:
+        if isinstance(part, int):
+            if not isinstance(value, list) or part >= len(value):
+                return ABSENT
+        elif not isinstance(value, dict) or part not in value:
+            return ABSENT
+        value = value[part]
+    return value
+
+
+def changed(obj: Object, path: Path, value: Any) -> Object:
+    """A copy with another value at a path; ABSENT takes the leaf away."""
+    copied = copy.deepcopy(obj)
+    parent = look(copied, path[:-1])
+    assert parent is not ABSENT, dotted(path)
+    if value is ABSENT:
+        del parent[path[-1]]
+    else:
+        parent[path[-1]] = value
+    return copied
+
+
+def others(path: Path, value: Any) -> list[Any]:
+    """Other values for a leaf, the likeliest to be taken first; taking it away comes last."""
+    candidates: list[Any] = list(OTHER_VALUES.get(str(path[-1]), ()))
+    if isinstance(value, bool):
+        candidates.append(not value)
+    elif isinstance(value, int):
+        candidates += [value + 1, value - 1]
+    elif isinstance(value, str):
+        candidates += [f"{value}x", "x", "7"]
+    elif value == {}:
+        candidates.append({"matchLabels": {"x": "y"}})
+    return [each for each in (*candidates, ABSENT) if each is ABSENT or each != value]
