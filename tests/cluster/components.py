@@ -36,7 +36,8 @@ class Component:
 def running(name: str, processes: Sequence[Process]) -> Process | None:
     """The component's process, among those of the node."""
     for process in processes:
-        if MARKS[name] in {Path(word).name for word in process.argv[:_MARKED]}:
+        words = [word for word in process.argv[:_MARKED] if not word.startswith("-")]
+        if MARKS[name] in {Path(word).name for word in words}:
             return process
     return None
 

@@ -25,6 +25,8 @@ from tests.cluster.settings import write_whole
 
 #: Seconds for each of the things that usually take a few, on a machine that is busy with something else.
 PATIENCE = 120.0
+#: After a repair the node still reads as before the fault until the kubelet writes its status, every two seconds.
+REPAIRED_SECONDS = 5.0
 #: A containerd that just started answers its socket before its image service does.
 CONTAINERD_SECONDS = 60.0
 
@@ -41,7 +43,8 @@ def up(layout: Layout, gpus: int | None) -> Cluster:
     programs = tools.ensure(layout.cache)
     with locked(layout):
         sandbox = Sandbox(layout)
-        if not sandbox.whole() or not _subnet_file(layout).exists():
+        anew = not sandbox.whole() or not _subnet_file(layout).exists()
+        if anew:
             if layout.state.exists():
                 say("The cluster is half down: starting it anew")
             clear(layout)
@@ -50,7 +53,7 @@ def up(layout: Layout, gpus: int | None) -> Cluster:
         plane = ControlPlaneSpec(layout.state, programs, address, API_PORT, 2379, 2380, publish=True)
         wanted = gpus or _gpus_now(layout) or devices.COUNT
         started = _start(sandbox, plane, wanted)
-        _wait_for_node(sandbox, plane.api, wanted)
+        _wait_for_node(sandbox, plane.api, wanted, steady=REPAIRED_SECONDS if started and not anew else 0)
         record = {"node_address": address, "bin_dirs": [str(each) for each in programs.folders.values()]}
         write_whole(layout.state / RECORD, json.dumps(record))
         cluster = Cluster.find(layout)
@@ -157,10 +160,17 @@ def _import_pause(layout: Layout, programs: tools.Tools) -> None:
     subprocess.run([*ctr, "label", pause.image_name(), "io.cri-containerd.pinned=pinned"], capture_output=True, check=True)
 
 
-def _wait_for_node(sandbox: Sandbox, api: Api, gpus: int) -> None:
+def _wait_for_node(sandbox: Sandbox, api: Api, gpus: int, steady: float) -> None:
+    """Wait until the node has been ready, with its GPUs, for `steady` seconds without a break."""
+    last_unready = time.monotonic()
+
     def ready() -> bool:
+        nonlocal last_unready
         found = api.get(f"/api/v1/nodes/{node.NAME}")
-        return found is not None and node.is_ready(found) and node.allocatable_gpus(found) == gpus
+        if found is None or not node.is_ready(found) or node.allocatable_gpus(found) != gpus:
+            last_unready = time.monotonic()
+            return False
+        return time.monotonic() - last_unready >= steady
 
     if not ready():
         with step(f"Node ready, with {gpus} GPUs"):
