@@ -138,6 +138,7 @@ def wait_ready(kube: Kube) -> None:
     """
     start = time.monotonic()
     told, told_at = "", 0.0
+    before = restarts(kube.list("pods", selector=f"serving.fairlead.dev/model-deployment={NAME}"))
     width = shutil.get_terminal_size((160, 24)).columns - len("  1234 s  ") - 1
     while True:
         mdep = kube.must_get("mdep", NAME)
@@ -154,7 +155,7 @@ def wait_ready(kube: Kube) -> None:
         why = condition(mdep, "Stalled")
         if current and why.get("status") == "True":
             raise ClusterError(f"{NAME} will not become Ready by itself: {why['reason']}: {why['message']}")
-        if pod := keeps_ending(pods):
+        if pod := keeps_ending(restarts(pods), before):
             words = kube.logs(pod, "engine", "default", "--previous", "--tail=20")
             raise ClusterError(f"The engine of {pod} keeps ending. Its last words:\n{words}")
         if elapsed > READY_SECONDS:
@@ -183,13 +184,19 @@ def where_it_stands(mdep: Object, pods: list[Object]) -> str:
     return "; ".join(words)
 
 
-def keeps_ending(pods: list[Object]) -> str:
-    """The name of a pod whose engine has ended too often; empty if there is none."""
-    for pod in pods:
-        for status in pod["status"].get("containerStatuses", []):
-            if status["name"] == "engine" and status["restartCount"] >= ENDINGS:
-                return str(pod["metadata"]["name"])
-    return ""
+def restarts(pods: list[Object]) -> dict[str, int]:
+    """How often the engine of each pod has been started again."""
+    return {
+        pod["metadata"]["name"]: status["restartCount"]
+        for pod in pods
+        for status in pod["status"].get("containerStatuses", [])
+        if status["name"] == "engine"
+    }
+
+
+def keeps_ending(now: dict[str, int], before: dict[str, int]) -> str:
+    """A pod whose engine has ended too often since `before`, which may be an earlier run's doing; empty if there is none."""
+    return next((pod for pod, count in now.items() if count - before.get(pod, 0) >= ENDINGS), "")
 
 
 def chat(port: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import lanes
-from tests.cluster.demo import events, keeps_ending, where_it_stands
+from tests.cluster.demo import events, keeps_ending, restarts, where_it_stands
 
 
 class FakeSocket:
@@ -65,12 +65,23 @@ def test_where_it_stands(status: dict[str, Any], pods: list[dict[str, Any]], lin
 
 
 @pytest.mark.parametrize(
-    ("restarts", "named"),
-    [({"engine": 2, "other": 9}, ""), ({"engine": 3}, "quickstart-1"), ({}, "")],
+    ("before", "now", "named"),
+    [
+        ({}, {"a": 2, "b": 0}, ""),
+        ({}, {"a": 0, "b": 3}, "b"),
+        ({"a": 3}, {"a": 5}, ""),
+        ({"a": 3}, {"a": 6}, "a"),
+        ({"gone": 9}, {}, ""),
+    ],
 )
-def test_an_engine_that_keeps_ending_is_noticed(restarts: dict[str, int], named: str) -> None:
-    statuses = [{"name": name, "restartCount": count} for name, count in restarts.items()]
-    assert keeps_ending([{"metadata": {"name": "quickstart-1"}, "status": {"containerStatuses": statuses}}]) == named
+def test_an_engine_that_keeps_ending_is_noticed(before: dict[str, int], now: dict[str, int], named: str) -> None:
+    assert keeps_ending(now, before) == named
+
+
+def test_restarts_are_those_of_the_engine() -> None:
+    statuses = [{"name": "sidecar", "restartCount": 9}, {"name": "engine", "restartCount": 1}]
+    new = {"metadata": {"name": "new"}, "status": {}}
+    assert restarts([{"metadata": {"name": "a"}, "status": {"containerStatuses": statuses}}, new]) == {"a": 1}
 
 
 def test_lanes_are_told_with_their_time_and_those_that_did_not_run() -> None:
