@@ -24,6 +24,7 @@ def down(layout: Layout) -> None:
         raise ClusterError("Taking the cluster down needs root")
     start = time.monotonic()
     with locked(layout):
+        Sandbox(layout).check_cache()
         there = layout.state.exists() or layout.netns.exists()
         clear(layout)
     say(f"The cluster is down, after {time.monotonic() - start:.1f} s" if there else "No cluster was up")

@@ -71,6 +71,18 @@ class Sandbox:
         found = find(lambda process: process.argv == (str(self.init_program),))
         return found[0] if found else None
 
+    def check_cache(self) -> None:
+        """See that this clone's cluster does not live in another cache: it has the same names.
+
+        Raises:
+            ClusterError: it does; the message says which.
+        """
+        place = self.init_program.relative_to(self.layout.cache)
+        for process in find(lambda process: process.argv[0].endswith(f"/{place}") and len(process.argv) == 1):
+            cache = Path(process.argv[0].removesuffix(f"/{place}"))
+            if cache != self.layout.cache:
+                raise ClusterError(f"This clone's cluster is up in another cache: set FAIRLEAD_CACHE={cache}")
+
     def whole(self) -> bool:
         """Is init up, and in the network namespace that bears the clone's name?"""
         init = self.init()

@@ -43,6 +43,7 @@ def up(layout: Layout, gpus: int | None) -> Cluster:
     programs = tools.ensure(layout.cache)
     with locked(layout):
         sandbox = Sandbox(layout)
+        sandbox.check_cache()
         anew = not sandbox.whole() or not _subnet_file(layout).exists()
         if anew:
             if layout.state.exists():

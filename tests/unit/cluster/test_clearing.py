@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ from tests.cluster import cgroups
 from tests.cluster.down import mounted_below
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Layout
+from tests.cluster.progress import wait_until
 from tests.cluster.sandbox import Sandbox
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -83,3 +86,15 @@ def test_controllers_that_cannot_be_handed_down_are_named(tmp_path: Path) -> Non
 def test_a_cache_that_the_node_could_not_see_is_refused(cache: str) -> None:
     with pytest.raises(ClusterError, match="set FAIRLEAD_CACHE"):
         Sandbox(Layout(Path(cache), Path("/clone"))).create(Path("/init"))
+
+
+def test_a_cluster_of_the_same_clone_in_another_cache_is_not_touched(tmp_path: Path) -> None:
+    mine, other = (Layout(tmp_path / cache, Path("/clone")) for cache in ("mine", "other"))
+    program = Sandbox(other).init_program
+    Sandbox(mine).check_cache()
+    with subprocess.Popen([str(program)], executable=shutil.which("cat"), stdin=subprocess.PIPE) as process:
+        wait_until("its start", lambda: Sandbox(other).init() is not None, seconds=10)
+        Sandbox(other).check_cache()
+        with pytest.raises(ClusterError, match=f"FAIRLEAD_CACHE={other.cache}"):
+            Sandbox(mine).check_cache()
+        process.kill()
