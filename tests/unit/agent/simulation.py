@@ -277,7 +277,7 @@ class Replica:
         end = self.loop.time() + seconds
         while self.loop.time() < end:
             assert condition(), (self.loop.time(), self.health)
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.5)
 
     async def close(self) -> None:
         self.running.cancel()

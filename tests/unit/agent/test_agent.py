@@ -76,7 +76,7 @@ def test_from_the_wait_for_memory_to_a_drain_that_cuts_nothing(start_agent: Star
 
 
 def test_a_stopped_engine_is_killed_without_a_drain(start_agent: Start) -> None:
-    agent = start_agent()
+    agent = start_agent(health__failureThreshold=1, health__stallSeconds=2)
     agent.until_page("/readyz", 200)
     engine = agent.engine_pid()
     assert os.getpgid(engine) == engine

@@ -230,6 +230,23 @@ def test_a_gpu_fault_takes_it_out_and_kills_nothing(
 
 
 @in_virtual_time
+async def test_an_engine_that_is_not_on_the_gpu_is_never_ready_not_even_at_first() -> None:
+    replica = Replica()
+    replica.gpu.gone = True
+    ready_at_times = []
+
+    def looked() -> bool:
+        ready_at_times.append(replica.health.ready)
+        return bool(replica.status["reason"] == Reason.ENGINE_ALLOCATION_MISSING)
+
+    await replica.until(looked, 60)
+    assert not any(ready_at_times)
+    await replica.always(lambda: not replica.health.ready and replica.health.live, 30)
+    assert "fairlead_agent_warmup_seconds" in replica.supervisor.metrics().decode(), "it is warm all the same"
+    await replica.close()
+
+
+@in_virtual_time
 async def test_an_xid_of_the_application_is_only_counted() -> None:
     replica = Replica()
     await replica.until_ready()

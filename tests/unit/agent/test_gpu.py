@@ -85,7 +85,13 @@ def test_no_library_and_no_gpu(gpu: FakeGPU, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_hang_blocks_one_thread_and_nothing_else_and_ends(gpu: FakeGPU) -> None:
-    reader = GpuReader(Nvml().read, deadline=0.2)
+    nvml, asked = Nvml(), []
+
+    def read() -> tuple[Device, ...]:
+        asked.append(1)
+        return nvml.read()
+
+    reader = GpuReader(read, deadline=0.2)
     assert len(await reader.read()) == 1
     before = nvml_threads()
     gpu.set("hang", 1)
@@ -104,6 +110,7 @@ async def test_a_hang_blocks_one_thread_and_nothing_else_and_ends(gpu: FakeGPU) 
             except GpuError:
                 continue
             break
+    assert len(asked) == 2, "the question that was open is the one that was answered"
     reader.close()
     until("the thread has ended", lambda: nvml_threads() == before - 1, seconds=5, every=0.01)
 

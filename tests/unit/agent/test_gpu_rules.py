@@ -75,16 +75,19 @@ MISSING, BELOW, ECC = Reason.ENGINE_ALLOCATION_MISSING, Reason.GPU_MEMORY_BELOW_
     [
         pytest.param([HELD] * 3, [None] * 3, id="sound"),
         pytest.param([BRIM] * 4, [None] * 4, id="exactly at the floor"),
-        pytest.param([FULL] * 4, [None, None, BELOW, BELOW], id="one byte below the floor, damped"),
-        pytest.param([FULL, FULL, HELD, FULL, FULL], [None] * 5, id="a dip is no fault"),
-        pytest.param([FULL] * 3 + [HELD], [None, None, BELOW, None], id="it comes back at once"),
+        pytest.param([HELD] + [FULL] * 4, [None, None, None, BELOW, BELOW], id="one byte below the floor, damped"),
+        pytest.param([HELD, FULL, FULL, HELD, FULL, FULL], [None] * 6, id="a dip is no fault"),
+        pytest.param([HELD] + [FULL] * 3 + [HELD], [None, None, None, BELOW, None], id="it comes back at once"),
+        pytest.param([FULL, HELD], [BELOW, None], id="never sound yet: at once"),
         pytest.param([HELD] + [GONE] * 3 + [HELD], [None, None, None, MISSING, None], id="the allocation goes and comes back"),
         pytest.param([HELD] + [device(10 * GIB)] * 4, [None] * 5, id="half of it is enough"),
         pytest.param([HELD] + [device(10 * GIB - 1)] * 4, [None, None, None, MISSING, MISSING], id="a byte less is not"),
-        pytest.param([device()] * 4, [None, None, MISSING, MISSING], id="the engine never was on the GPU"),
+        pytest.param([device()] * 2, [MISSING, MISSING], id="the engine never was on the GPU"),
+        pytest.param([device(FLOOR - 1), device(FLOOR)], [MISSING, None], id="one byte less than the least"),
         pytest.param([device(FLOOR)] * 4, [None] * 4, id="a small engine is one"),
         pytest.param([HUNG, HELD], [Reason.NVML_HUNG, None], id="a hang counts at once and ends at once"),
-        pytest.param([REFUSED] * 3 + [HELD], [None, None, Reason.NVML_UNAVAILABLE, None], id="refusals are damped"),
+        pytest.param([HELD, *[REFUSED] * 3, HELD], [None, None, None, Reason.NVML_UNAVAILABLE, None], id="refusals are damped"),
+        pytest.param([REFUSED, HELD], [Reason.NVML_UNAVAILABLE, None], id="refused from the first"),
         pytest.param([(device(20 * GIB, ecc=1)), HELD], [ECC, None], id="ECC at once, and over when the counter is reset"),
         pytest.param([(device(20 * GIB, ecc=None))] * 4, [None] * 4, id="no ECC on this device"),
     ],
@@ -106,7 +109,7 @@ def test_memory_is_not_judged_before_the_engine_is_warm() -> None:
 
 def test_what_others_hold_is_not_taken_for_the_engine() -> None:
     others = device(2 * GIB)
-    assert after([(others,)] * 3, before=2 * GIB) == [None, None, MISSING]
+    assert after([(others,)], before=2 * GIB) == [MISSING]
 
 
 def test_a_fault_of_one_of_two_gpus_names_it() -> None:

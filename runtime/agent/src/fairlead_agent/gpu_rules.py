@@ -38,12 +38,14 @@ class GpuState:
     """What is remembered of the GPUs between readings; by UUID.
 
     `before`: bytes used just before the engine was started. `held`: bytes that the engine took, as seen after warm-up. `ecc`: the
-    least count of uncorrected errors seen. `bad` readings in a row; `problem` is what takes the replica out of the Service.
+    least count of uncorrected errors seen. `proven`: a reading since warm-up was sound. `bad` readings in a row; `problem` is
+    what takes the replica out of the Service.
     """
 
     before: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
     ecc: Mapping[str, int] = field(default_factory=dict)
+    proven: bool = False
     bad: int = 0
     problem: Problem | None = None
 
@@ -57,7 +59,7 @@ def observe(state: GpuState, devices: tuple[Device, ...], *, floor: int, thresho
     """Takes a reading in. `decoded`: the engine is warmed up, so its allocation is complete.
 
     A new uncorrected error counts at once and for as long as the counter stands above where it was. Memory counts after
-    `threshold` readings in a row, and one good reading ends it.
+    `threshold` readings in a row, and one good reading ends it; until a first one was good, it counts at once.
     """
     ecc = dict(state.ecc)
     for device in devices:
@@ -70,7 +72,8 @@ def observe(state: GpuState, devices: tuple[Device, ...], *, floor: int, thresho
     if not decoded:
         return replace(state, bad=0, problem=None)
     state = _learn(state, devices)
-    return _damped(state, _memory_problem(state, devices, floor), threshold)
+    problem = _memory_problem(state, devices, floor)
+    return _damped(replace(state, proven=state.proven or problem is None), problem, threshold)
 
 
 def unreadable(state: GpuState, problem: Problem, threshold: int) -> GpuState:
@@ -84,7 +87,7 @@ def _damped(state: GpuState, problem: Problem | None, threshold: int) -> GpuStat
     if problem is None:
         return replace(state, bad=0, problem=None)
     bad = state.bad + 1
-    return replace(state, bad=bad, problem=problem if bad >= threshold else state.problem)
+    return replace(state, bad=bad, problem=problem if bad >= threshold or not state.proven else state.problem)
 
 
 def _learn(state: GpuState, devices: tuple[Device, ...]) -> GpuState:
