@@ -16,6 +16,7 @@ from tests.cluster.controlplane import ControlPlaneSpec
 from tests.cluster.deviceplugin import devices, interpreter
 from tests.cluster.down import clear
 from tests.cluster.errors import ClusterError
+from tests.cluster.gpus import FakeGPU
 from tests.cluster.layout import REPOSITORY, SOCKET_PATH_MAX, Layout
 from tests.cluster.locking import locked
 from tests.cluster.nvml.build import build as build_nvml
@@ -130,14 +131,14 @@ def _gpus_now(layout: Layout) -> int:
 
 
 def _make_gpus(layout: Layout, count: int) -> None:
-    """As many folders as there shall be GPUs; the state in those that stay is kept."""
+    """As many folders as there shall be GPUs, on which vLLM takes memory; the state in those that stay is kept."""
     wanted = devices.names(layout.digits, count)
     layout.gpus.mkdir(exist_ok=True)
     for each in layout.gpus.iterdir():
         if each.name not in wanted:
             shutil.rmtree(each)
     for name in wanted:
-        (layout.gpus / name).mkdir(exist_ok=True)
+        FakeGPU(layout.gpus / name).follow_vllm()
 
 
 def _import_pause(layout: Layout, programs: tools.Tools) -> None:
