@@ -117,7 +117,7 @@ def test_access_log_has_the_request_and_not_the_prompt(world: World) -> None:
 def test_kubectl_get_and_status_follow_the_conventions(world: World) -> None:
     head, row, *_ = world.kube.run("get", "mdep", "-n", world.namespace).stdout.splitlines()
     assert head.split() == ["NAME", "READY", "REPLICAS", "MODEL", "URL", "AGE"]
-    assert row.split()[:5] == ["quickstart", "True", "2/2", "pvc://models/tiny", f"http://quickstart.{world.namespace}.svc"]
+    assert row.split()[:5] == ["quickstart", "True", "2/2", "tiny", f"http://quickstart.{world.namespace}.svc"]
     mdep = world.kube.must_get("mdep", "quickstart", world.namespace)
     assert {each["type"] for each in mdep["status"]["conditions"]} == {
         "Ready",
