@@ -36,9 +36,8 @@ NODE = (
 IMAGES = (
     Need("debootstrap", "debootstrap", "the base image"),
     Need("buildah", "buildah", "builds images"),
-    Need("binutils", "strip", "smaller images"),
-    Need("unzip", "unzip", "unpacks wheels"),
-    Need("libnuma1", "/usr/lib/*/libnuma.so.1", "vLLM on the CPU"),
+    Need("binutils", "readelf", "stand-ins for the GPU libraries of torch"),
+    Need("python3-venv", "/usr/lib/python3*/ensurepip/__init__.py", "vLLM on the CPU"),
 )
 TESTS = (
     Need("iptables", "iptables", "NetworkPolicy enforcement"),

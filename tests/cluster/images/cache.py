@@ -2,8 +2,11 @@
 
 import fcntl
 import hashlib
+import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +37,7 @@ def once(target: Path, make: Callable[[Path], None]) -> Path:
     Several processes may ask for one target: one makes it, the others wait. What a killed one left behind is removed.
     """
     if target.is_dir():
+        os.utime(target)  # tells forget() that it is in use
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(f".{target.name}.lock").open("w") as lock:
@@ -50,3 +54,15 @@ def once(target: Path, make: Callable[[Path], None]) -> Path:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise
     return target
+
+
+def forget(home: Path, *, unused_seconds: float) -> list[str]:
+    """Remove the folders named NAME-KEY in `home` that nobody has asked for in this time; their names."""
+    gone = []
+    for folder in sorted(home.iterdir()):
+        named_by_content = re.fullmatch(r"[^.].*-[0-9a-f]{12}(\.layer)?", folder.name)
+        if named_by_content and folder.is_dir() and time.time() - folder.stat().st_mtime > unused_seconds:
+            shutil.rmtree(folder)
+            folder.with_name(f".{folder.name}.lock").unlink(missing_ok=True)
+            gone.append(folder.name)
+    return gone
