@@ -1,6 +1,7 @@
 """A real API server for the whole run, with the CRD of this tree in it, and the operator as a process with the chart's rights."""
 
 import base64
+import itertools
 import json
 import subprocess
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ SETTINGS: Object = {
     "operatorNamespace": SYSTEM,
     "listenPort": 0,
 }
+
+
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,9 @@ def operator(operator_process: OperatorProcess) -> OperatorProcess:
 @pytest.fixture
 def world(api: Api, objects: Objects, request: pytest.FixtureRequest) -> Iterator[World]:
     """A namespace of the test's own."""
-    name = "".join(char if char.isalnum() else "-" for char in request.node.name.lower())[:50].strip("-")
+    # The number, for a namespace that is being deleted keeps its name for some seconds.
+    words = "".join(char if char.isalnum() else "-" for char in request.node.name.lower())
+    name = f"{next(_numbers)}-{words}"[:60].strip("-")
     objects.create(NAMESPACE, None, {"metadata": {"name": name}})
     yield World(objects, Audit(api.plane.audit_log, f"system:serviceaccount:{SYSTEM}:fairlead-operator", name), name)
     objects.delete(NAMESPACE, None, name)
@@ -118,7 +124,9 @@ def service_account(plane: ControlPlane, objects: Objects) -> Object:
         "subjects": [{"kind": "ServiceAccount", "name": "fairlead-operator", "namespace": SYSTEM}],
     }
     objects.request("POST", f"{rbac}/clusterrolebindings", binding)
-    token = objects.request("POST", f"{account}/fairlead-operator/token", {"spec": {"expirationSeconds": 7200}})["status"]["token"]
+    token = objects.request("POST", f"{account}/fairlead-operator/token", {"spec": {"expirationSeconds": 7200}})["status"][
+        "token"
+    ]
     authority = base64.b64encode(plane.api.authority.read_bytes()).decode()
     return {
         "apiVersion": "v1",

@@ -23,7 +23,8 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
 """By what the items of a list are told apart; of any other list the position counts."""
 
 OTHER_VALUES: Mapping[str, tuple[Any, ...]] = {
-    "type": ("NodePort", "Recreate"),
+    "type": ("NodePort", "Unconfined"),
+    "name": ("shm", "tmp"),
     "internalTrafficPolicy": ("Local",),
     "sessionAffinity": ("ClientIP",),
     "ipFamilyPolicy": ("PreferDualStack",),
@@ -32,7 +33,7 @@ OTHER_VALUES: Mapping[str, tuple[Any, ...]] = {
     "terminationMessagePolicy": ("File",),
     "scheme": ("HTTPS",),
     "whenUnsatisfiable": ("DoNotSchedule",),
-    "operator": ("DoesNotExist", "Equal"),
+    "operator": ("NotIn", "Equal"),
     "effect": ("NoExecute",),
     "protocol": ("UDP",),
     "restartPolicy": ("OnFailure",),
@@ -43,7 +44,6 @@ OTHER_VALUES: Mapping[str, tuple[Any, ...]] = {
     "targetPort": (1234,),
     "cpu": ("7",),
     "memory": ("7Gi",),
-    "policyTypes": (),
 }
 """Values that the API server takes where a word of one's own is refused, by the leaf's last name."""
 
@@ -58,6 +58,20 @@ def leaves(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from leaves(each, (*at, index))
     else:
         yield at, value
+
+
+def foreign(value: Any, owned: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The leaves of a live object that a manifest does not have."""
+    if isinstance(value, dict) and isinstance(owned, dict) and value:
+        for key, each in value.items():
+            yield from foreign(each, owned.get(key, ABSENT), (*at, key))
+    elif isinstance(value, list) and isinstance(owned, list) and value:
+        keys = LIST_KEYS.get(str(at[-1])) if isinstance(value[0], dict) else None
+        for index, each in enumerate(value):
+            same = [item for item in owned if keys and all(item.get(key) == each.get(key) for key in keys if key in item)]
+            yield from foreign(each, same[0] if same else (ABSENT if keys else each), (*at, index))
+    elif owned is ABSENT:
+        yield from leaves(value, at)
 
 
 def dotted(path: Path) -> str:
@@ -105,6 +119,8 @@ def changed(obj: Object, path: Path, value: Any) -> Object:
     assert parent is not ABSENT, dotted(path)
     if value is ABSENT:
         del parent[path[-1]]
+    elif isinstance(parent, list) and path[-1] == len(parent):
+        parent.append(value)
     else:
         parent[path[-1]] = value
     return copied

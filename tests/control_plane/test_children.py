@@ -70,7 +70,9 @@ def test_turns_of_conditions_become_events_once(world: World, operator: Operator
     world.wait_condition("chat", "Ready", status="False", reason="AgentUnreachable")
     world.make_ready("chat")
     world.settled()
-    told = [each["reason"] for each in world.objects.list(EVENT, world.namespace) if each["regarding"]["kind"] == "ModelDeployment"]
+    told = [
+        each["reason"] for each in world.objects.list(EVENT, world.namespace) if each["regarding"]["kind"] == "ModelDeployment"
+    ]
     assert sorted(told) == ["AgentUnreachable", "Ready"], "flapping is told once in five minutes"
     assert operator.metric('fairlead_api_writes_total{kind="Event",verb="create"}') >= len(told)
 

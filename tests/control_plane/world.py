@@ -28,7 +28,10 @@ class World:
     namespace: str
 
     def create(self, name: str, spec: Object | None = None, **metadata: Any) -> Object:
-        body = {"metadata": {"name": name, "namespace": self.namespace, **metadata}, "spec": {"model": {"uri": "pvc://models/tiny"}, **(spec or {})}}
+        body = {
+            "metadata": {"name": name, "namespace": self.namespace, **metadata},
+            "spec": {"model": {"uri": "pvc://models/tiny"}, **(spec or {})},
+        }
         return self.objects.create(MODEL_DEPLOYMENT, self.namespace, body)
 
     def mdep(self, name: str) -> Object:
@@ -66,14 +69,22 @@ class World:
             return found if current and (found["status"], found["reason"]) == (status, reason) else None
 
         found = until(
-            f"{name}: {kind} is {status}, {reason}", look, seconds=seconds, every=0.1, describe=lambda: str(self.mdep(name).get("status"))
+            f"{name}: {kind} is {status}, {reason}",
+            look,
+            seconds=seconds,
+            every=0.1,
+            describe=lambda: str(self.mdep(name).get("status")),
         )
         assert found is not None
         return found
 
     def pods(self, name: str) -> list[Object]:
         """Its pods, oldest first."""
-        found = [each for each in self.objects.list(POD, self.namespace) if each["metadata"]["labels"].get(MODEL_DEPLOYMENT_LABEL) == name]
+        found = [
+            each
+            for each in self.objects.list(POD, self.namespace)
+            if each["metadata"]["labels"].get(MODEL_DEPLOYMENT_LABEL) == name
+        ]
         return sorted(found, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"]))
 
     def wait_pods(self, name: str, count: int) -> list[Object]:
@@ -87,7 +98,16 @@ class World:
         """Have a pod run at an address of its own, as a kubelet would report it; returns the address."""
         number = next(_addresses)
         address = address or f"127.91.{number // 250}.{number % 250 + 1}"
-        states = [{"name": "engine", "ready": ready, "restartCount": 0, "image": "", "imageID": "", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]
+        states = [
+            {
+                "name": "engine",
+                "ready": ready,
+                "restartCount": 0,
+                "image": "",
+                "imageID": "",
+                "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+            }
+        ]
         told = "True" if ready else "False"
         self.pod_status(
             pod,
@@ -96,7 +116,10 @@ class World:
                 "podIP": address,
                 "podIPs": [{"ip": address}],
                 "containerStatuses": states,
-                "conditions": [{"type": kind, "status": "True" if kind == "PodScheduled" else told} for kind in ("PodScheduled", "ContainersReady", "Ready")],
+                "conditions": [
+                    {"type": kind, "status": "True" if kind == "PodScheduled" else told}
+                    for kind in ("PodScheduled", "ContainersReady", "Ready")
+                ],
             },
         )
         return address

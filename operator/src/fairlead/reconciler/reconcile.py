@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
 UNREADY_SECONDS = 5.0
 """How soon to look again while a replica is not ready: what its agent says changes without any event of Kubernetes."""
-BLOCKED_SECONDS = 30.0
-"""How soon to try again what the API server has refused: that a quota was raised, a policy changed or a foreign object
-removed comes with no event either."""
+CONFLICT_SECONDS = 10.0
+"""How soon to look again at an object in the way: one without our label is not watched. Costs one read."""
+REFUSED_SECONDS = 30.0
+"""How soon to try again what the API server has refused: that a quota was raised or a policy changed comes with no event."""
 AGENT_GRACE_SECONDS = 10.0
 """How long after its container's start an agent may be silent: Python's start and the listening socket take about one."""
 
@@ -88,8 +89,12 @@ class Reconciler:
                 blocked = await self._children.align(key, live["metadata"]["uid"], build(model, self._context))
         facts = await self._facts(key, live, model, [*problems, *blocked])
         put_off = await self._writer.write(live, facts)
-        waits = (put_off, BLOCKED_SECONDS if blocked else None, UNREADY_SECONDS if _unready(facts) else None)
-        return min((wait for wait in waits if wait is not None), default=None)
+        waits = [put_off] if put_off is not None else []
+        if blocked:
+            waits.append(CONFLICT_SECONDS if blocked[0].reason is Reason.NAME_CONFLICT else REFUSED_SECONDS)
+        if _unready(facts):
+            waits.append(UNREADY_SECONDS)
+        return min(waits, default=None)
 
     async def _facts(self, key: Key, live: Manifest, model: ModelDeployment | None, invalid: Sequence[Problem]) -> Facts:
         """Everything that the status is made of; asks the agents of pods that run and do not serve."""
