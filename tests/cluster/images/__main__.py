@@ -13,7 +13,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.images import base, envoy, vllm_cpu
 from tests.cluster.images.buildah import Buildah
 from tests.cluster.images.cache import forget, key
-from tests.cluster.images.containerd import import_missing
+from tests.cluster.images.containerd import import_missing, remove_superseded
 from tests.cluster.images.oci import Image, Layer, layer_of
 from tests.cluster.images.tiny_model import tiny_model
 from tests.cluster.layout import REPOSITORY, cache_root
@@ -86,6 +86,8 @@ def run(cluster: Cluster | None) -> list[str]:
     forget(home, unused_seconds=_KEPT_SECONDS)
     if cluster is not None:
         import_missing(list(images.values()), cluster.ctr)
+        for reference in remove_superseded(list(images.values()), cluster.ctr):
+            say(f"  Removed {reference}, which nothing uses")
         shutil.copytree(model, cluster.models / "tiny", dirs_exist_ok=True)
         (cluster.state / "values.yaml").write_text(json.dumps(values(images), indent=2) + "\n")
         say(f"The images are in the cluster. For Helm: --values {cluster.state / 'values.yaml'}")
