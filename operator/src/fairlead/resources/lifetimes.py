@@ -12,6 +12,9 @@ DRAIN_DELAY: Final = 5
 load balancers that look themselves."""
 ENGINE_SHUTDOWN: Final = 45
 """vLLM's --shutdown-timeout: what is still in the engine after maxStreamSeconds."""
+SIGNAL_SECONDS: Final = 2
+"""No SIGTERM in the first moments of a container: process 1 ignores it until it has a handler (Envoy on a busy node 0.3 s, the agent
+0.2 s), and a pod that is deleted while it starts would then hold its GPU for the whole grace period (seen on the local cluster)."""
 MARGIN: Final = 10
 """For the ends of the processes themselves, before the kubelet kills."""
 KILL_GRACE: Final = 10
@@ -24,7 +27,7 @@ PROGRESS_MARGIN: Final = 60
 
 def termination_grace(spec: ModelDeploymentSpec) -> int:
     """terminationGracePeriodSeconds: the longest stream that may begin at the last moment still ends by itself."""
-    return DRAIN_DELAY + spec.rollout.max_stream_seconds + ENGINE_SHUTDOWN + MARGIN
+    return SIGNAL_SECONDS + DRAIN_DELAY + spec.rollout.max_stream_seconds + ENGINE_SHUTDOWN + MARGIN
 
 
 def progress_deadline(spec: ModelDeploymentSpec) -> int:

@@ -27,6 +27,9 @@ SIDECAR_RESOURCES: Final = {
     "limits": {"memory": "1Gi"},
 }
 
+_LIFECYCLE: Final = {"preStop": {"sleep": {"seconds": lifetimes.SIGNAL_SECONDS}}}
+"""The kubelet's own sleep before SIGTERM. The sidecar's runs at the start of a termination, beside the drain: it costs nothing."""
+
 _CONTAINER_SECURITY: Final = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -102,6 +105,7 @@ def _sidecar(context: BuildContext) -> dict[str, Any]:
             "timeoutSeconds": 2,
             "failureThreshold": 60,
         },
+        "lifecycle": _LIFECYCLE,
         "resources": SIDECAR_RESOURCES,
         "securityContext": _CONTAINER_SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -140,6 +144,7 @@ def _engine(mdep: ModelDeployment, image: str) -> dict[str, Any]:
             "failureThreshold": 2,
             "terminationGracePeriodSeconds": lifetimes.KILL_GRACE,
         },
+        "lifecycle": _LIFECYCLE,
         "resources": _resources(mdep.spec.pod.resources, mdep.spec.accelerator.resource_name),
         "securityContext": _CONTAINER_SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
