@@ -140,13 +140,13 @@ def test_pod_security_restricted(manifests: list[Manifest]) -> None:
     assert "fsGroup" not in spec["securityContext"]
 
 
-def test_there_is_no_hook_and_the_sidecar_is_native(manifests: list[Manifest]) -> None:
+def test_the_only_hook_is_a_sleep_and_the_sidecar_is_native(manifests: list[Manifest]) -> None:
     spec = pod_spec(manifests)
     (sidecar,), (engine,) = spec["initContainers"], spec["containers"]
     assert sidecar["restartPolicy"] == "Always"
     assert "readinessProbe" not in sidecar
     for container in (sidecar, engine):
-        assert "lifecycle" not in container
+        assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 2}}}, "a hook that is a request goes to the pod's address"
         assert "command" not in container, "the image's entrypoint is the program"
     assert engine["args"][:2] == ["--config=/etc/fairlead/agent.json", "--"]
 

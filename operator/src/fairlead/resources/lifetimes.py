@@ -13,8 +13,8 @@ load balancers that look themselves."""
 ENGINE_SHUTDOWN: Final = 45
 """vLLM's --shutdown-timeout: what is still in the engine after maxStreamSeconds."""
 SIGNAL_SECONDS: Final = 2
-"""No SIGTERM in the first moments of a container: process 1 ignores it until it has a handler (Envoy on a busy node 0.3 s, the agent
-0.2 s), and a pod that is deleted while it starts would then hold its GPU for the whole grace period (seen on the local cluster)."""
+"""No SIGTERM in the first moments of a container: process 1 ignores it until it has set up a handler, which Envoy does when its
+configuration is read. A pod that was deleted while it started held its GPU for the whole grace period (seen on a kubelet)."""
 MARGIN: Final = 10
 """For the ends of the processes themselves, before the kubelet kills."""
 KILL_GRACE: Final = 10

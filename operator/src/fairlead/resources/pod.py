@@ -28,7 +28,7 @@ SIDECAR_RESOURCES: Final = {
 }
 
 _LIFECYCLE: Final = {"preStop": {"sleep": {"seconds": lifetimes.SIGNAL_SECONDS}}}
-"""The kubelet's own sleep before SIGTERM. The sidecar's runs at the start of a termination, beside the drain: it costs nothing."""
+"""The kubelet's own sleep before SIGTERM. The sidecar's runs beside the drain and costs nothing."""
 
 _CONTAINER_SECURITY: Final = {
     "allowPrivilegeEscalation": False,
