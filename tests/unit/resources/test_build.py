@@ -146,7 +146,7 @@ def test_the_only_hook_is_a_sleep_and_the_sidecar_is_native(manifests: list[Mani
     assert sidecar["restartPolicy"] == "Always"
     assert "readinessProbe" not in sidecar
     for container in (sidecar, engine):
-        assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 2}}}, "a hook that is a request goes to the pod's address"
+        assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 2}}}
         assert "command" not in container, "the image's entrypoint is the program"
     assert engine["args"][:2] == ["--config=/etc/fairlead/agent.json", "--"]
 
