@@ -84,15 +84,22 @@ def operator_process(api: Api, objects: Objects, tmp_path_factory: pytest.TempPa
     kubeconfig.write_text(json.dumps(service_account(api.plane, objects)))
     process = OperatorProcess(kubeconfig, folder / "operator.json", folder / "operator.log")
     yield process
-    if process.running:
-        assert process.stop() == 0
     log = process.log.read_text() if process.log.exists() else ""
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
 
 
+@pytest.fixture(scope="module")
+def operator_of_module(operator_process: OperatorProcess) -> Iterator[OperatorProcess]:
+    """Stopped at the end of each test file: other files write objects that it must not act on."""
+    yield operator_process
+    if operator_process.running:
+        assert operator_process.stop() == 0
+
+
 @pytest.fixture
-def operator(operator_process: OperatorProcess) -> OperatorProcess:
+def operator(operator_of_module: OperatorProcess) -> OperatorProcess:
     """The operator, running."""
+    operator_process = operator_of_module
     if not operator_process.running:
         operator_process.start()
     return operator_process

@@ -22,7 +22,7 @@ def frozen(world: World, name: str) -> dict[str, Any]:
         ({"engine": {"args": {"max-num-batched-token": 1}}}, "UnknownEngineFlag", "max-num-batched-tokens"),
         ({"engine": {"args": {"max-num-batched-tokens": "many"}}}, "InvalidEngineFlagValue", "max-num-batched-tokens"),
         ({"engine": {"version": "0.1.0"}}, "UnsupportedEngineVersion", "0.1.0"),
-        ({"engine": {"quantization": "sorcery"}}, "InvalidEngineFlagValue", "quantization"),
+        ({"engine": {"kvCacheDtype": "sorcery"}}, "InvalidEngineFlagValue", "kvCacheDtype"),
     ],
     ids=lambda value: value if isinstance(value, str) and value[0].isupper() else "",
 )
