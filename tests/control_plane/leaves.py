@@ -1,4 +1,4 @@
-"""Leaves of manifests: walking them, finding them again in a live object, and other values for them. Knows nothing of the operator."""
+"""Leaves of manifests: walked, found again in a live object, given other values. Knows nothing of the operator's own diff."""
 
 import copy
 from collections.abc import Iterator, Mapping

@@ -363,7 +363,7 @@ def test_explain_reads_well(api: Api) -> None:
 
 
 def test_the_api_server_has_no_warning_about_the_crd(api: Api) -> None:
-    done = api.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(CRD))
+    done = api.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(CRD))
     assert (done.returncode, done.stderr) == (0, "")
     crd = json.loads(api.kubectl("get", "crd", yaml.safe_load(CRD.read_text())["metadata"]["name"], "-o", "json").stdout)
     conditions = {each["type"]: each["status"] for each in crd["status"]["conditions"]}

@@ -161,7 +161,7 @@ def test_a_rollout_shows_and_ends(world: World) -> None:
             conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
             if conditions.get("Ready") != "True":
                 world.run(pod, ready=True)
-        return world.condition("chat", "Ready")["status"] == "True"
+        return bool(world.condition("chat", "Ready")["status"] == "True")
 
     soon("both are new", all_new)
     assert world.condition("chat", "Ready")["observedGeneration"] == 2
