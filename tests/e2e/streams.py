@@ -89,6 +89,7 @@ def streaming(
             process.kill()
             streams.other.append("the client was still reading 180 s after it was told to stop")
         reader.join(timeout=10)
+        out.close()
 
 
 def assert_none_cut(streams: Streams, *, at_least: int, long_seconds: float = 0.0) -> None:

@@ -9,6 +9,8 @@ from tests.e2e.conftest import World, install
 from tests.e2e.kube import Object, wait_ready
 from tests.waiting import until
 
+pytestmark = pytest.mark.unproven
+
 NAME = "lasting"
 
 

@@ -12,6 +12,8 @@ from tests.e2e.kube import Object, describe, wait_ready
 from tests.e2e.streams import streaming
 from tests.waiting import until
 
+pytestmark = pytest.mark.unproven
+
 STALL_SECONDS = 30
 NOT_READY_SECONDS = 30
 RESTART_SECONDS = STALL_SECONDS + 30

@@ -14,6 +14,8 @@ from tests.e2e.kube import condition, describe, wait_ready
 from tests.e2e.streams import Streams, assert_none_cut, streaming
 from tests.waiting import until
 
+pytestmark = pytest.mark.unproven
+
 NAME = "streams"
 LONG = 6
 LONG_SECONDS = 40.0
