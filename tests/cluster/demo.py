@@ -171,7 +171,7 @@ def where_it_stands(mdep: Object, pods: list[Object]) -> str:
     replicas = mdep["status"].get("availability", "0/?") + " ready"
     words = [replicas]
     if ready:
-        message = ready.get("message", "").removeprefix(replicas).lstrip("; ")
+        message = ready.get("message", "").removeprefix(replicas).lstrip(";, ")
         words.append(message or ready["reason"])
     waiting = {
         status["state"]["waiting"].get("reason", "")
