@@ -29,25 +29,31 @@ async def configuration() -> Configuration:
         if "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG"):
             config.load_incluster_config(client_configuration=made)  # type: ignore[no-untyped-call]
         else:
-            await config.load_kube_config(client_configuration=made)  # type: ignore[no-untyped-call]
+            # The library reads the variable only once, when it is imported.
+            await config.load_kube_config(config_file=os.environ.get("KUBECONFIG"), client_configuration=made)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         raise LoginError(f"cannot log in to a Kubernetes API: {error}; run in a pod, or set KUBECONFIG") from None
     return made
 
 
+async def connection(used: Configuration) -> kopf.ConnectionInfo:
+    """The same credentials for kopf, as they are now."""
+    header = await used.get_api_key_with_prefix("BearerToken") or ""
+    return kopf.ConnectionInfo(
+        server=used.host,
+        ca_path=used.ssl_ca_cert,
+        insecure=not used.verify_ssl,
+        certificate_path=used.cert_file,
+        private_key_path=used.key_file,
+        token=header.rpartition(" ")[2] or None,
+        expiration=datetime.now(UTC) + TOKEN_LIFE if header else None,
+    )
+
+
 def register(handlers: kopf.OperatorRegistry, used: Configuration) -> None:
-    """Have kopf log in as the client does."""
+    """Have kopf log in as the client does, again whenever its credentials are used up."""
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        header = await used.get_api_key_with_prefix("BearerToken") or ""
-        return kopf.ConnectionInfo(
-            server=used.host,
-            ca_path=used.ssl_ca_cert,
-            insecure=not used.verify_ssl,
-            certificate_path=used.cert_file,
-            private_key_path=used.key_file,
-            token=header.rpartition(" ")[2] or None,
-            expiration=datetime.now(UTC) + TOKEN_LIFE if header else None,
-        )
+        return await connection(used)
 
     kopf.on.login(id="login", registry=handlers)(login)
