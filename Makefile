@@ -108,7 +108,7 @@ bench-agent: venv ## What the agent takes of memory and CPU, and how fast its pr
 bench-sidecar: venv ## What the sidecar costs per request and per streamed chunk
 	$(PY) -m tests.bench.bench_sidecar
 
-bench-reconcile: venv tools ## How many ModelDeployments the operator settles, and how fast
+bench-reconcile: venv ## What a visit of the operator costs that finds nothing to do
 	$(PY) -m tests.bench.bench_reconcile
 
 ##@ Generated files
