@@ -8,6 +8,8 @@ import pytest
 from tests.e2e.conftest import World
 from tests.waiting import until
 
+pytestmark = pytest.mark.unproven
+
 WINDOW_SECONDS = 60
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
