@@ -20,7 +20,7 @@ def operator_requests(world: World, offset: int) -> list[dict[str, object]]:
         log.seek(offset)
         lines = log.read().splitlines()
     entries = [json.loads(line) for line in lines if line.endswith(b"}")]
-    return [each for each in entries if each["user"]["username"].startswith("system:serviceaccount:fairlead-system:")]
+    return [each for each in entries if each["user"].get("username", "").startswith("system:serviceaccount:fairlead-system:")]
 
 
 @pytest.mark.timeout(300)
