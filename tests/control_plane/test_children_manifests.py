@@ -18,7 +18,7 @@ NEEDED: list[dict[str, Any]] = [
         "apiVersion": "scheduling.k8s.io/v1",
         "kind": "PriorityClass",
         "metadata": {"name": "serving-first"},
-        "value": 1000,
+        "value": 100000,
     },
     {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "nvidia"}, "handler": "nvidia"},
 ]

@@ -47,7 +47,8 @@ def pod(
     return PodView(
         name,
         template,
-        ready=reason is None and not terminating,
+        # One that is ending serves on while its streams finish, and so is ready.
+        ready=reason is None,
         terminating=terminating,
         problem=problem,
         address="",
