@@ -19,15 +19,18 @@ from typing import Any
 
 from tests.cluster import debian
 from tests.cluster.access import Cluster
+from tests.cluster.chart import NAMESPACE, install_command
 from tests.cluster.errors import ClusterError
 from tests.cluster.images import base
 from tests.cluster.layout import REPOSITORY, Layout, cache_root
+from tests.cluster.model_volume import model_volume
 from tests.cluster.progress import run_logged, say
 from tests.cluster.up import up
 from tests.e2e.kube import Kube, Object, condition
 
-NAMESPACE = "fairlead-system"
 NAME = "quickstart"
+#: As the example's claim has it.
+VOLUME = "fairlead-models"
 EXAMPLE = REPOSITORY / "examples" / "quickstart.yaml"
 USE = 'eval "$(python3 -m tests.cluster env)"'
 QUESTION = "Tell me about the sea."
@@ -92,41 +95,18 @@ def build_images() -> None:
 
 def install_chart(cluster: Cluster) -> None:
     log = cluster.state / "helm.log"
-    command = [
-        *(str(cluster.helm), f"--kubeconfig={cluster.kubeconfig}", "upgrade", "--install", "fairlead"),
-        *(str(REPOSITORY / "charts" / "fairlead"), "--namespace", NAMESPACE, "--create-namespace"),
-        *("--values", str(cluster.state / "values.yaml"), "--wait", "--timeout", "3m"),
-    ]
     try:
-        run_logged("helm upgrade --install fairlead charts/fairlead", command, log)
+        run_logged("helm upgrade --install fairlead charts/fairlead", install_command(cluster), log)
     except ClusterError as error:
         raise ClusterError(f"{error}\nTo look at it: {USE}; kubectl -n {NAMESPACE} describe pods") from None
 
 
-def model_volume(cluster: Cluster) -> Object:
-    """The static volume that the example's claim asks for by name: the folder with the tiny model, on this machine."""
-    here = [{"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": "fairlead-models"},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadOnlyMany"],
-            "storageClassName": "",
-            "persistentVolumeReclaimPolicy": "Retain",
-            "local": {"path": str(cluster.models)},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": here}},
-        },
-    }
-
-
 def apply_example(cluster: Cluster, kube: Kube) -> None:
-    volume = kube.get("persistentvolume", "fairlead-models")
+    volume = kube.get("persistentvolume", VOLUME)
     if volume and volume["status"].get("phase") in {"Released", "Failed"}:
         # Its claim was deleted: a volume that is kept takes no other claim by itself.
-        kube.delete("persistentvolume", "fairlead-models")
-    kube.apply(model_volume(cluster))
+        kube.delete("persistentvolume", VOLUME)
+    kube.apply(model_volume(cluster, VOLUME))
     say(kube.run("apply", "--server-side", "-f", str(EXAMPLE)).stdout.rstrip())
 
 

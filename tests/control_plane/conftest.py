@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.audit import Audit
 from tests.cluster.controlplane import ControlPlane, control_plane_alone
-from tests.control_plane.audit import Audit
 from tests.control_plane.objects import NAMESPACE, Object, Objects
 from tests.control_plane.process import ROOT, OperatorProcess
 from tests.control_plane.world import World

@@ -1,7 +1,6 @@
 """What a real API server makes of the children: no warning, nothing dropped or rewritten; pods under Pod Security restricted."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from fairlead.reconciler.diff import differences
 from fairlead.resources import build
 from tests.control_plane.conftest import Api
 from tests.unit.resources.cases import CASES
+from tests.waiting import until
 
 NEEDED: list[dict[str, Any]] = [
     {
@@ -74,12 +74,11 @@ def test_children(api: Api, name: str) -> None:
 
 
 def pod_phases(api: Api, namespace: str, count: int) -> list[str]:
-    deadline = time.monotonic() + 30
-    while True:
+    def phases() -> list[str] | None:
         pods = json.loads(api.kubectl("get", "pods", f"--namespace={namespace}", "--output=json").stdout)["items"]
-        if len(pods) >= count:
-            return [str(pod["status"]["phase"]) for pod in pods]
-        if time.monotonic() > deadline:
-            events = api.kubectl("get", "events", f"--namespace={namespace}", "--output=custom-columns=M:.message").stdout
-            raise AssertionError(f"{len(pods)} of {count} pods within 30 s:\n{events}")
-        time.sleep(0.1)
+        return [str(pod["status"]["phase"]) for pod in pods] if len(pods) >= count else None
+
+    def events() -> str:
+        return api.kubectl("get", "events", f"--namespace={namespace}", "--output=custom-columns=M:.message").stdout
+
+    return until(f"{count} pods", phases, seconds=30, every=0.1, describe=events)

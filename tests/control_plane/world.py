@@ -8,7 +8,7 @@ from typing import Any
 
 from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, MODEL_DEPLOYMENT, POD, Kind
 from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL, config_map_name
-from tests.control_plane.audit import Audit
+from tests.audit import Audit
 from tests.control_plane.objects import Object, Objects
 from tests.waiting import until
 

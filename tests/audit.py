@@ -10,23 +10,23 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit log, level Metadata, as far as it is about one user and one namespace."""
+    """The audit log, level Metadata, as far as it is about one user and, where one is named, one namespace."""
 
     log: Path
     user: str
-    namespace: str
+    namespace: str | None = None
 
     def mark(self) -> int:
         """The place from which to read later."""
         return self.log.stat().st_size
 
     def requests(self, since: int) -> list[dict[str, Any]]:
-        """The user's requests about the namespace since a mark."""
+        """The user's requests since a mark. A caller without credentials has no user name."""
         with self.log.open("rb") as log:
             log.seek(since)
             entries = [json.loads(line) for line in log.read().splitlines(keepends=True) if line.endswith(b"\n")]
-        ours = [each for each in entries if each["user"]["username"] == self.user]
-        return [each for each in ours if each.get("objectRef", {}).get("namespace") == self.namespace]
+        ours = [each for each in entries if each["user"].get("username") == self.user]
+        return [each for each in ours if self.namespace in (None, each.get("objectRef", {}).get("namespace"))]
 
     def writes(self, since: int) -> list[str]:
         """Verb and path of the user's writes since a mark."""
