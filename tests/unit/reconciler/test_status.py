@@ -143,6 +143,14 @@ SITUATIONS: dict[str, tuple[Facts, list[str], str]] = {
         ["-RolloutInProgress", "+ConfigurationValid", "+ReplicasAvailable", "+RolloutInProgress", "-NotStalled"],
         "1 of 2 replicas run the present spec, 2 serve",
     ),
+    "no spare GPU, but one has been given up for the new pod": (
+        facts(
+            deployment=deployment(ready=1, updated=1, total=2),
+            pods=[pod("a", template="old"), pod("c", Reason.UNSCHEDULABLE, SHORT)],
+        ),
+        ["-Unschedulable", "+ConfigurationValid", "-Unschedulable", "+RolloutInProgress", "-NotStalled"],
+        f"1/2 ready; c: Unschedulable: {SHORT}",
+    ),
     "no GPU for a replica more": (
         facts(wanted=3, deployment=deployment(3, 2, 3), pods=[pod("a"), pod("b"), pod("c", Reason.UNSCHEDULABLE, SHORT)]),
         ["-Unschedulable", "+ConfigurationValid", "-Unschedulable", "-RolloutComplete", "-NotStalled"],

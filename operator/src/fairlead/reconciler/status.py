@@ -172,16 +172,18 @@ def _blockers(facts: Facts) -> list[tuple[str, Problem]]:
 
 
 def _no_spare(facts: Facts) -> tuple[str, Problem] | None:
-    """A rollout's additional pod finds no GPU while every other replica serves, so that none is going to be free.
+    """A rollout's additional pod finds no GPU while every wanted replica serves, so that none is going to be free.
 
-    Pods that are ending are about to free theirs: then it is a matter of waiting.
+    Pods that are ending are about to free theirs, and with fewer serving than wanted one has been given up for the new pod:
+    then it is a matter of the scheduler's next look.
     """
     if any(pod.terminating for pod in facts.pods):
         return None
     waiting = [pod for pod in facts.pods if short_of(pod, facts.gpu)]
     others = [pod for pod in facts.pods if pod not in waiting]
     serving = {pod.template for pod in others if pod.ready}
-    if not waiting or not others or not all(pod.ready for pod in others) or all(pod.template in serving for pod in waiting):
+    additional = waiting and len(others) >= max(facts.wanted, 1) and not all(pod.template in serving for pod in waiting)
+    if not additional or not all(pod.ready for pod in others):
         return None
     pod = waiting[0]
     assert pod.problem is not None  # noqa: S101 - short_of() has just looked at it
