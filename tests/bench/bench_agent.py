@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.nvml.build import build
-from tests.unit.agent.processes import Agents, free_ports
+from tests.ports import free_ports
+from tests.unit.agent.processes import Agents
 from tests.unit.agent.settings import AGENT_JSON
 from tests.waiting import until
 

@@ -14,7 +14,6 @@ of the `with` block, and its processes are killed by the kernel should the start
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from tests.cluster.pki import Authority, Pair
 from tests.cluster.progress import tail, wait_until
 from tests.cluster.settings import write_whole
 from tests.cluster.tools import Tools, ensure
+from tests.ports import free_ports
 
 SERVICE_RANGE = "10.96.0.0/16"
 #: The first address of SERVICE_RANGE: the API server's own Service, `kubernetes`.
@@ -221,18 +221,6 @@ def control_plane_alone(folder: Path, tools: Tools | None = None) -> Iterator[Co
     finally:
         for process in reversed(processes.values()):
             _stop(process)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nothing listens on now, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def environment() -> dict[str, str]:

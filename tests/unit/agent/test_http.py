@@ -13,7 +13,7 @@ from fairlead_agent.engines.vllm import VLLM
 from fairlead_agent.http_client import Answer, HttpClient, Unanswered
 from fairlead_agent.sidecar import Flow, SidecarAdmin, flows
 from fairlead_agent.warmup import Asker, WarmUp, WarmupError
-from tests.unit.agent.processes import free_ports
+from tests.ports import free_ports
 
 Handler = Callable[[web.Request], "asyncio.Future[web.Response]"]
 

