@@ -179,7 +179,16 @@ class Replica:
         self.headers: dict[str, str] = {}
         self._health_answers = 0
         self.probes_in_flight = 0
-        self.supervisor = Supervisor(self.config, (["/models/tiny"], environment or {}), http=self, gpus=self.gpu, spawner=self)
+        self.unsent = 0
+        self.unacknowledged = 0
+        self.supervisor = Supervisor(
+            self.config,
+            (["/models/tiny"], environment or {}),
+            http=self,
+            gpus=self.gpu,
+            spawner=self,
+            unacknowledged=lambda: self.unacknowledged,
+        )
         self.running: asyncio.Task[End] = asyncio.create_task(self.supervisor.run())
 
     # what the supervisor is given
@@ -195,7 +204,8 @@ class Replica:
         return await self._in_time(self._get(url), timeout)
 
     async def post(self, url: str, body: Any, timeout: float, headers: Mapping[str, str] | None = None) -> Answer:  # noqa: ASYNC109
-        self.headers = dict(headers or {})
+        if url.startswith(self.config.engine_url):
+            self.headers = dict(headers or {})
         return await self._in_time(self._post(url, body), timeout)
 
     async def _in_time(self, answering: Any, seconds: float) -> Answer:
@@ -235,7 +245,9 @@ class Replica:
 
     async def _post(self, url: str, body: Any) -> Answer:
         if url.startswith(self.config.sidecar_admin_url):
-            self.health_failed = True
+            if not self.admin_answers:
+                raise Unanswered("Connection refused", timed_out=False)
+            self.health_failed = url.endswith("/healthcheck/fail")
             return Answer(200, "OK")
         await self._api()
         return await self.engine.generate(body)
@@ -245,6 +257,8 @@ class Replica:
             raise Unanswered("Connection refused", timed_out=False)
         if "rq_active" in url:
             return Answer(200, f"http.ingress_http.downstream_rq_active: {self.streams + self.probes_in_flight}\n")
+        if "tx_bytes_buffered" in url:
+            return Answer(200, f"http.ingress_http.downstream_cx_tx_bytes_buffered: {self.unsent}\n")
         self.engine.count()
         flowed = int(self.engine.tokens) * BYTES_PER_TOKEN + PROBE_BYTES * self._health_answers
         return Answer(200, f"cluster.engine.upstream_cx_rx_bytes_total: {flowed}\n")

@@ -315,6 +315,59 @@ async def test_a_stream_that_never_ends_is_given_max_stream_seconds() -> None:
     assert (end.code, end.problem.message) == (0, "ended as told: maxStreamSeconds are over")
 
 
+@pytest.mark.parametrize("where", ["unsent", "unacknowledged"])
+def test_the_end_of_an_answer_is_waited_for_while_its_client_reads(where: str) -> None:
+    """No request is in flight any more; what is left lies in the sidecar or in the kernel and becomes less now and then."""
+
+    async def scenario() -> None:
+        replica = Replica()
+        await replica.until_ready()
+        setattr(replica, where, 300_000)
+        replica.supervisor.stop()
+        for left in (250_000, 200_000, 100_000, 1):
+            await replica.always(lambda: replica.health.ready and not replica.engine.signals, 28)
+            setattr(replica, where, left)
+        setattr(replica, where, 0)
+        began = replica.loop.time()
+        end = await replica.running
+        assert replica.loop.time() - began < 4
+        assert end.problem.message == "ended as told: nothing is in flight"
+
+    virtual_time.run(scenario())
+
+
+@in_virtual_time
+async def test_clients_that_read_no_more_are_not_waited_for() -> None:
+    replica = Replica()
+    await replica.until_ready()
+    replica.unsent, replica.unacknowledged, replica.streams = 70_000, 60_000, 1
+    replica.supervisor.stop()
+    await replica.always(lambda: not replica.engine.signals, 60)  # one more streams all the while
+    replica.streams = 0
+    began = replica.loop.time()
+    end = await replica.running
+    assert replica.loop.time() - began == pytest.approx(30 + 1, abs=1)
+    assert end.problem.message == "ended as told: no request is in flight, and clients do not read the rest of their answers"
+
+
+@in_virtual_time
+async def test_a_sidecar_that_sent_clients_away_takes_them_again() -> None:
+    """The kubelet restarts an engine container that was told to end; the sidecar beside it has not been restarted."""
+    replica = Replica()
+    replica.health_failed = True
+    await replica.until_ready()
+    assert not replica.health_failed
+    await replica.close()
+
+
+@in_virtual_time
+async def test_a_sidecar_without_admin_delays_no_start() -> None:
+    replica = Replica()
+    replica.admin_answers = False
+    await replica.until_ready()
+    await replica.close()
+
+
 @in_virtual_time
 async def test_a_replica_that_stalls_while_it_drains_is_killed() -> None:
     replica = Replica()

@@ -22,8 +22,17 @@ class Answer:
 class Connection:
     """One connection, on which requests may follow each other."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, receive_buffer_bytes: int | None = None) -> None:
+        """A small receive buffer is that of a client which reads slowly: what it does not read stays with the server."""
+        self._socket = socket.socket()
+        if receive_buffer_bytes is not None:  # before the connection is made, which tells the other side
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        self._socket.settimeout(20)
+        try:
+            self._socket.connect(("127.0.0.1", port))
+        except OSError:
+            self._socket.close()
+            raise
         self._method = "GET"
 
     def __enter__(self) -> Self:

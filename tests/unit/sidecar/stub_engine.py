@@ -20,7 +20,8 @@ class Seen:
 
 @dataclass
 class StubEngine:
-    """POST bodies say what comes: {"stream": N} streams N events, {"hang": true} answers only after `release`."""
+    """POST bodies say what comes: {"stream": N} streams N events, {"hang": true} answers only after `release`, {"size": N}
+    answers N bytes."""
 
     seen: list[Seen] = field(default_factory=list)
     proceed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -66,7 +67,7 @@ class StubEngine:
         if "stream" in asked:
             self._stream(handler, asked["stream"])
             return
-        status, answer = asked.get("status", 200), b'{"object":"stub"}'
+        status, answer = asked.get("status", 200), b"x" * asked["size"] if "size" in asked else b'{"object":"stub"}'
         handler.send_response(status)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-length", str(len(answer)))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fairlead.resources.envoy import LIMITS, bootstrap
-from fairlead_agent.sidecar import ACTIVE_REQUESTS, BYTES_FROM_ENGINE
+from fairlead_agent.sidecar import ACTIVE_REQUESTS, BYTES_FROM_ENGINE, UNSENT_BYTES
+from fairlead_agent.unacknowledged import unacknowledged_bytes
 from tests.ports import free_ports
 from tests.unit.resources.cases import model_deployment
 from tests.unit.sidecar.http1 import Connection, ask
 from tests.unit.sidecar.http2 import Http2Connection
-from tests.unit.sidecar.proxy import sidecar, until
+from tests.unit.sidecar.proxy import Sidecar, sidecar, until
 from tests.unit.sidecar.stub_engine import StubEngine
 from tests.unit.sidecar.test_requests import GET, JSON, POST, assert_error
 
@@ -33,10 +34,12 @@ def engine() -> Iterator[StubEngine]:
     engine.close()
 
 
-def swap(there: Any, instead: Any) -> Callable[[Any], Any]:
-    """Replace one value of the bootstrap, which must be in it."""
-    assert json.dumps(there) in json.dumps(BOOTSTRAP)
-    return lambda leaf: instead if type(leaf) is type(there) and leaf == there else leaf
+def swap(there: Any, instead: Any, **more: str) -> Callable[[Any], Any]:
+    """Replace one value of the bootstrap, which must be in it; `more` limits by their names in LIMITS."""
+    values = {there: instead, **{getattr(LIMITS, name): value for name, value in more.items()}}
+    for each in values:
+        assert json.dumps(each) in json.dumps(BOOTSTRAP)
+    return lambda leaf: next((new for old, new in values.items() if type(leaf) is type(old) and leaf == old), leaf)
 
 
 @pytest.mark.parametrize("target", ["/health", "/v1/models"])
@@ -102,7 +105,10 @@ def test_no_answer_within_the_longest_stream(engine: StubEngine) -> None:
     ids=["headers", "body"],
 )
 def test_a_slow_sender_is_let_go(engine: StubEngine, limit: str, sent: bytes) -> None:
-    with sidecar(BOOTSTRAP, engine.port, swap(limit, "0.2s")) as proxy, Connection(proxy.http) as connection:
+    with (
+        sidecar(BOOTSTRAP, engine.port, swap(limit, "0.2s", unread_timeout="0.1s")) as proxy,
+        Connection(proxy.http) as connection,
+    ):
         connection.send(sent)
         assert_error(connection.answer(), 408, "RequestTimeoutError")
         assert connection.closed()
@@ -122,7 +128,7 @@ def test_a_client_that_goes_frees_the_engine(engine: StubEngine) -> None:
 def test_drain(engine: StubEngine) -> None:
     """New requests are served all through it, each answer says that its connection ends, and the running stream is counted."""
     with (
-        sidecar(BOOTSTRAP, engine.port, swap(LIMITS.drain_timeout, "0.1s")) as proxy,
+        sidecar(BOOTSTRAP, engine.port, swap(LIMITS.unread_timeout, "0.1s")) as proxy,
         Connection(proxy.http) as stream,
         Connection(proxy.http) as kept,
     ):
@@ -153,9 +159,44 @@ def test_drain(engine: StubEngine) -> None:
             assert "connection" not in again.answer().headers
 
 
+UNREAD = 250_000
+"""Bytes of an answer: more than the kernel takes, and less than the sidecar takes before it holds the engine back (256 KiB)."""
+CLOSING = {**JSON, "connection": "close"}
+
+
+def held(proxy: Sidecar) -> int:
+    """What the agent's drain counts beside requests."""
+    return (proxy.stat(UNSENT_BYTES) or 0) + unacknowledged_bytes(proxy.http)
+
+
+def test_a_client_that_reads_slowly_gets_all(engine: StubEngine) -> None:
+    """Envoy's own default throws the rest away when the client has taken nothing for 1 s."""
+    with sidecar(BOOTSTRAP, engine.port) as proxy, Connection(proxy.http, receive_buffer_bytes=4096) as connection:
+        connection.request(POST, "/v1/completions", CLOSING, b'{"size": %d}' % UNREAD)
+        response = connection.begun()
+        until("the request has ended", lambda: proxy.stat(ACTIVE_REQUESTS) == 0)
+        assert proxy.stat(UNSENT_BYTES), "the kernel has not taken all"
+        began = proxy.stat("server.uptime") or 0
+        until("3 s pass", lambda: (proxy.stat("server.uptime") or 0) >= began + 3)
+        assert held(proxy) > UNREAD / 2
+        assert len(response.read()) == UNREAD
+        until("all is acknowledged", lambda: held(proxy) == 0)
+
+
+def test_a_client_that_reads_no_more_is_let_go(engine: StubEngine) -> None:
+    with (
+        sidecar(BOOTSTRAP, engine.port, swap(LIMITS.unread_timeout, "0.2s")) as proxy,
+        Connection(proxy.http, receive_buffer_bytes=4096) as connection,
+    ):
+        connection.request(POST, "/v1/completions", CLOSING, b'{"size": %d}' % UNREAD)
+        connection.begun()
+        until("the sidecar holds nothing for it", lambda: proxy.stat(ACTIVE_REQUESTS) == 0 and proxy.stat(UNSENT_BYTES) == 0)
+        assert 0 < unacknowledged_bytes(proxy.http) < 4 * LIMITS.send_buffer_bytes, "the kernel holds no more than its bound"
+
+
 def test_http2_is_taken_and_told_to_go_at_a_drain(engine: StubEngine) -> None:
     with (
-        sidecar(BOOTSTRAP, engine.port, swap(LIMITS.drain_timeout, "0.1s")) as proxy,
+        sidecar(BOOTSTRAP, engine.port, swap(LIMITS.drain_timeout, "0.1s", unread_timeout="0.1s")) as proxy,
         Http2Connection(proxy.http) as connection,
     ):
         assert connection.get("/v1/models") == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from fairlead_agent.gpu import GpuReader, Nvml
 from fairlead_agent.http_client import HttpClient
 from fairlead_agent.server import Pages, Server
 from fairlead_agent.supervisor import End, Supervisor
+from fairlead_agent.unacknowledged import unacknowledged_bytes
 from fairlead_agent.xid import XidWatcher
 
 if TYPE_CHECKING:
@@ -51,7 +53,14 @@ async def _run(config: Config, arguments: list[str]) -> End:
     children = Children(loop)
     reader = GpuReader(Nvml().read, config.health.probe_timeout_seconds)
     async with HttpClient() as http:
-        supervisor = Supervisor(config, (arguments, os.environ), http=http, gpus=reader, spawner=children)
+        supervisor = Supervisor(
+            config,
+            (arguments, os.environ),
+            http=http,
+            gpus=reader,
+            spawner=children,
+            unacknowledged=functools.partial(unacknowledged_bytes, config.sidecar_port),
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, supervisor.stop)
 

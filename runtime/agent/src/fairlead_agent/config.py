@@ -90,6 +90,11 @@ class Config:
     health: Health
     drain: Drain
 
+    @property
+    def sidecar_port(self) -> int:
+        """Where the sidecar listens for clients."""
+        return urlsplit(self.sidecar_url).port or 80
+
 
 def load(path: Path) -> Config:
     """Reads agent.json.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 #: Statistics by the names in the operator's Envoy bootstrap: HTTP connection manager `ingress_http`, cluster `engine`.
 ACTIVE_REQUESTS = "http.ingress_http.downstream_rq_active"
+UNSENT_BYTES = "http.ingress_http.downstream_cx_tx_bytes_buffered"
 BYTES_FROM_ENGINE = "cluster.engine.upstream_cx_rx_bytes_total"
 #: An answer of vLLM to our own GET /health through the sidecar has about 120 bytes; twice that is not taken for tokens.
 PROBE_BYTES = 256
@@ -27,17 +28,28 @@ class SidecarAdmin:
 
     async def fail_health_check(self) -> None:
         """From now on Envoy closes HTTP/1 connections after their answer and sends GOAWAY on HTTP/2; it still takes requests."""
-        answer = await self._http.post(f"{self._url}/healthcheck/fail", None, self._timeout)
-        if answer.status != 200:  # noqa: PLR2004
-            raise Unanswered(f"/healthcheck/fail: HTTP {answer.status}", timed_out=False)
+        await self._tell("/healthcheck/fail")
+
+    async def pass_health_check(self) -> None:
+        """Takes fail_health_check back: the sidecar outlives an engine container that was told to end and was started again."""
+        await self._tell("/healthcheck/ok")
 
     async def active_requests(self) -> int:
         """Requests of clients that are in flight."""
         return await self._stat(ACTIVE_REQUESTS)
 
+    async def unsent_bytes(self) -> int:
+        """Bytes of answers that wait in the sidecar for clients which read slowly; their requests count as ended already."""
+        return await self._stat(UNSENT_BYTES)
+
     async def bytes_from_engine(self) -> int:
         """All bytes that the engine has answered so far."""
         return await self._stat(BYTES_FROM_ENGINE)
+
+    async def _tell(self, path: str) -> None:
+        answer = await self._http.post(f"{self._url}{path}", None, self._timeout)
+        if answer.status != 200:  # noqa: PLR2004
+            raise Unanswered(f"{path}: HTTP {answer.status}", timed_out=False)
 
     async def _stat(self, name: str) -> int:
         pattern = name.replace(".", "%5C.")

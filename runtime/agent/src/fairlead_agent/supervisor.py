@@ -19,7 +19,7 @@ from fairlead_agent.warmup import Asker, WarmUp
 from fairlead_agent.watch import EngineWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fairlead_agent.config import Config
     from fairlead_agent.http_client import Http
@@ -69,13 +69,21 @@ class Supervisor:
     """One engine's life. Create it inside the event loop; `run` it once; ask it for health, status and metrics at any time."""
 
     def __init__(
-        self, config: Config, command: tuple[Sequence[str], Mapping[str, str]], *, http: Http, gpus: Gpus, spawner: Spawner
+        self,
+        config: Config,
+        command: tuple[Sequence[str], Mapping[str, str]],
+        *,
+        http: Http,
+        gpus: Gpus,
+        spawner: Spawner,
+        unacknowledged: Callable[[], int],
     ) -> None:
-        """`command`: the engine's arguments and environment."""
+        """`command`: the engine's arguments and environment. `unacknowledged`: bytes that the kernel holds for clients."""
         self._config = config
         self._arguments, self._environment = command
         self._http = http
         self._spawner = spawner
+        self._unacknowledged = unacknowledged
         self._engine = ENGINES[config.engine]
         self._admin = SidecarAdmin(http, config.sidecar_admin_url, _ADMIN_SECONDS)
         headers = self._engine.headers(self._arguments, self._environment)
@@ -213,11 +221,19 @@ class Supervisor:
         await warm_up.until_warm(self._on_warmup_failure)
         self._warm = self._loop.time()
         watch = EngineWatch(self._config, self._http, self._engine, self._asker, self._admin)
+        await self._open_sidecar()
         await self.gpus.read(decoded=True)  # before Ready is told, the engine's allocation has been seen
         self._watch = watch
         self._phase = Phase.NOT_READY
         self._decoded.set()
         await watch.run()
+
+    async def _open_sidecar(self) -> None:
+        """It may still send clients away: an engine container that the kubelet starts again finds the sidecar as it left it."""
+        try:
+            await self._admin.pass_health_check()
+        except Unanswered as error:
+            logger.warning("the sidecar may close each connection after one answer: %s", error)
 
     async def _until_healthy(self) -> None:
         url = self._config.engine_url + self._engine.health_path
@@ -252,7 +268,9 @@ class Supervisor:
         if self._decoded.is_set() and self._watch is not None and self.health().live:
             self._watch.leave_sidecar_alone = True
             draining = asyncio.create_task(
-                drain.drain(self._admin, self._config.drain, lambda: not self.health().live, self._loop.time)
+                drain.drain(
+                    self._admin, self._unacknowledged, self._config.drain, lambda: not self.health().live, self._loop.time
+                )
             )
             await _first(draining, engine.exited)
             if engine.exited.done():
