@@ -3,7 +3,8 @@
 Run in the node's network namespace, against the Service's cluster address: `python -m tests.e2e.stream_client --help`.
 Three kinds of stream. A `short` one reads as fast as it can. A `long` one reads slowly, through a small receive buffer, so that
 it is open for at least `--long-seconds`: back-pressure holds its end in the sidecar, which is what a drain has to wait for.
-A `busy` one asks for so many tokens that the engine itself is at work on it the whole time.
+A `busy` one asks for so many tokens that the engine itself is at work on it the whole time; with `--busy-rounds` it is not
+followed by another for ever.
 SIGTERM: no new streams; those that are open are read to their end; then it exits 0.
 """
 
@@ -36,6 +37,7 @@ class Options:
     short_tokens: int
     long_tokens: int
     busy_tokens: int
+    busy_rounds: int
     long_seconds: float
 
 
@@ -120,7 +122,8 @@ async def worker(options: Options, kind: Kind, name: int, stop: asyncio.Event) -
     read_bufsize = RECEIVE_BUFFER_BYTES if kind == "long" else 2**16
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=read_bufsize) as session:
         count = 0
-        while not stop.is_set():
+        rounds = options.busy_rounds if kind == "busy" else 0
+        while not stop.is_set() and not (rounds and count == rounds):
             count += 1
             await one(session, options, kind, f"{name}.{count}")
             if kind == "short":  # leave the two cores some room: about two short streams a second for each worker
@@ -149,6 +152,7 @@ def main() -> None:
         ("short-tokens", 64),
         ("long-tokens", 1500),
         ("busy-tokens", 1500),
+        ("busy-rounds", 0),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--long-seconds", type=float, default=40.0)
