@@ -1,11 +1,14 @@
 """What the API server has noted of the operator's requests."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+TAIL_BYTES = 1 << 16
+"""Longer than any line: at level Metadata one has about 1 KiB."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,11 @@ class Audit:
     namespace: str | None = None
 
     def mark(self) -> int:
-        """The place from which to read later."""
-        return self.log.stat().st_size
+        """The place from which to read later: the end of the last line that is there as a whole."""
+        with self.log.open("rb") as log:
+            start = max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES)
+            log.seek(start)
+            return start + log.read().rfind(b"\n") + 1
 
     def requests(self, since: int) -> list[dict[str, Any]]:
         """The user's requests since a mark. A caller without credentials has no user name."""

@@ -13,9 +13,9 @@ import yaml
 
 from tests.audit import Audit
 from tests.cluster.controlplane import ControlPlane, control_plane_alone
-from tests.control_plane.objects import NAMESPACE, Object, Objects
 from tests.control_plane.process import ROOT, OperatorProcess
 from tests.control_plane.world import World
+from tests.objects import NAMESPACE, Object, Objects
 from tests.waiting import until
 
 CRD = ROOT / "crds" / "modeldeployments.serving.fairlead.dev.yaml"

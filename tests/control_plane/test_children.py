@@ -5,7 +5,8 @@ import pytest
 from fairlead.api.conditions import ConditionType
 from fairlead.reconciler.kinds import DEPLOYMENT, EVENT, MODEL_DEPLOYMENT, SERVICE_ACCOUNT
 from tests.control_plane.process import OperatorProcess
-from tests.control_plane.world import World, soon
+from tests.control_plane.world import World
+from tests.tenant import soon
 
 pytestmark = pytest.mark.usefixtures("operator")
 

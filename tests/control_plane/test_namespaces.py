@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from tests.control_plane.conftest import SETTINGS
-from tests.control_plane.objects import NAMESPACE
 from tests.control_plane.process import OperatorProcess
 from tests.control_plane.world import World
+from tests.objects import NAMESPACE
 
 
 def test_only_the_namespaces_that_it_is_told(world: World, operator_process: OperatorProcess, tmp_path: Path) -> None:

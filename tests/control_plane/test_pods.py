@@ -10,8 +10,9 @@ import pytest
 
 from fairlead.reconciler.kinds import DEPLOYMENT
 from fairlead.resources.names import AGENT_PORT
-from tests.control_plane.objects import Object
-from tests.control_plane.world import World, soon
+from tests.control_plane.world import World
+from tests.objects import Object
+from tests.tenant import soon
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -11,7 +11,8 @@ import pytest
 from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT
 from tests.control_plane.conftest import SETTINGS
 from tests.control_plane.process import ROOT, OperatorProcess
-from tests.control_plane.world import World, soon
+from tests.control_plane.world import World
+from tests.tenant import soon
 from tests.waiting import until
 
 MANY = 50

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from fairlead.reconciler.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE
-from tests.control_plane.objects import RESOURCE_QUOTA, Object
-from tests.control_plane.world import World, soon
+from tests.control_plane.world import World
+from tests.objects import RESOURCE_QUOTA, Object
+from tests.tenant import soon
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.control_plane.process import OperatorProcess
-from tests.control_plane.world import World, soon
+from tests.control_plane.world import World
+from tests.tenant import soon
 
 WINDOW_SECONDS = 15.0
 

@@ -2,58 +2,21 @@
 
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, MODEL_DEPLOYMENT, POD, Kind
-from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL, config_map_name
-from tests.audit import Audit
-from tests.control_plane.objects import Object, Objects
+from fairlead.reconciler.kinds import MODEL_DEPLOYMENT, POD
+from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL
+from tests.objects import Object
+from tests.tenant import Tenant
 from tests.waiting import until
-
-QUIET_SECONDS = 2.0
-"""The operator has settled when it has written nothing for so long: its shortest pause between two looks is not longer than
-0.2 s when something failed, and a pod that is not ready is looked at every 5 s without a write."""
 
 _addresses = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class World:
-    """One namespace."""
-
-    objects: Objects
-    audit: Audit
-    namespace: str
-
-    def create(self, name: str, spec: Object | None = None, **metadata: Any) -> Object:
-        body = {
-            "metadata": {"name": name, "namespace": self.namespace, **metadata},
-            "spec": {"model": {"uri": "pvc://models/tiny"}, **(spec or {})},
-        }
-        return self.objects.create(MODEL_DEPLOYMENT, self.namespace, body)
-
-    def mdep(self, name: str) -> Object:
-        return self.objects.must_get(MODEL_DEPLOYMENT, self.namespace, name)
+class World(Tenant):
+    """One namespace, and the kubelet of its pods."""
 
     def change(self, name: str, spec: Object) -> Object:
         return self.objects.merge(MODEL_DEPLOYMENT, self.namespace, name, {"spec": spec})
-
-    def child(self, kind: Kind, name: str) -> Object | None:
-        return self.objects.get(kind, self.namespace, config_map_name(name) if kind == CONFIG_MAP else name)
-
-    def must_child(self, kind: Kind, name: str) -> Object:
-        return self.objects.must_get(kind, self.namespace, config_map_name(name) if kind == CONFIG_MAP else name)
-
-    def children(self, name: str) -> dict[str, Object]:
-        """The children that are there, by kind."""
-        found = {kind.name: self.child(kind, name) for kind in CHILDREN}
-        return {kind: child for kind, child in found.items() if child is not None}
-
-    def wait_children(self, name: str) -> dict[str, Object]:
-        until(f"all children of {name}", lambda: len(self.children(name)) == len(CHILDREN), seconds=30, every=0.1)
-        return self.children(name)
 
     def condition(self, name: str, kind: str) -> Object:
         conditions = (self.mdep(name).get("status") or {}).get("conditions") or []
@@ -130,26 +93,8 @@ class World:
             self.run(pod, ready=True)
         self.wait_condition(name, "Ready", status="True", reason="Ready")
 
-    def settled(self) -> int:
-        """Wait until the operator writes nothing any more; returns the mark in the audit log."""
-        state = {"mark": self.audit.mark(), "since": time.monotonic()}
-
-        def quiet() -> bool:
-            mark = self.audit.mark()
-            if self.audit.writes(int(state["mark"])):
-                state.update(mark=mark, since=time.monotonic())
-            return time.monotonic() - state["since"] > QUIET_SECONDS
-
-        until("the operator has settled", quiet, seconds=60, every=0.2)
-        return self.audit.mark()
-
     def writes_within(self, seconds: float, since: int) -> list[str]:
         """The operator's writes from a mark until that many seconds from now."""
         end = time.monotonic() + seconds
         until("the window has passed", lambda: time.monotonic() > end, seconds=seconds + 5, every=0.5)
         return self.audit.writes(since)
-
-
-def soon(what: str, probe: Callable[[], Any], seconds: float = 20) -> Any:
-    """Wait for something that the operator does at once."""
-    return until(what, probe, seconds=seconds, every=0.05)

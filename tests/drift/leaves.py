@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.control_plane.objects import Object
+from tests.objects import Object
 
 Path = tuple[str | int, ...]
 ABSENT = object()

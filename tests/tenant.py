@@ -1,0 +1,73 @@
+"""One namespace on any API server: ModelDeployments in it, and what the operator makes of them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, MODEL_DEPLOYMENT, Kind
+from fairlead.resources.names import config_map_name
+from tests.audit import Audit
+from tests.objects import Object, Objects
+from tests.waiting import until
+
+QUIET_SECONDS = 2.0
+"""The operator has settled when it has written nothing for so long: its shortest pause between two looks is not longer than
+0.2 s when something failed, and a pod that is not ready is looked at every 5 s without a write."""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """The namespace, read and written as a cluster admin, with what the audit log says of the operator there."""
+
+    objects: Objects
+    audit: Audit
+    namespace: str
+
+    def create(self, name: str, spec: Object | None = None, **metadata: Any) -> Object:
+        body = {
+            "metadata": {"name": name, "namespace": self.namespace, **metadata},
+            "spec": {"model": {"uri": "pvc://models/tiny"}, **(spec or {})},
+        }
+        return self.objects.create(MODEL_DEPLOYMENT, self.namespace, body)
+
+    def mdep(self, name: str) -> Object:
+        return self.objects.must_get(MODEL_DEPLOYMENT, self.namespace, name)
+
+    def child(self, kind: Kind, name: str) -> Object | None:
+        return self.objects.get(kind, self.namespace, child_name(kind, name))
+
+    def must_child(self, kind: Kind, name: str) -> Object:
+        return self.objects.must_get(kind, self.namespace, child_name(kind, name))
+
+    def children(self, name: str) -> dict[str, Object]:
+        """The children that are there, by kind."""
+        found = {kind.name: self.child(kind, name) for kind in CHILDREN}
+        return {kind: child for kind, child in found.items() if child is not None}
+
+    def wait_children(self, name: str) -> dict[str, Object]:
+        until(f"all children of {name}", lambda: len(self.children(name)) == len(CHILDREN), seconds=30, every=0.1)
+        return self.children(name)
+
+    def settled(self, seconds: float = QUIET_SECONDS) -> int:
+        """Wait until the operator has written nothing for so long; returns the mark in the audit log."""
+        state = {"mark": self.audit.mark(), "since": time.monotonic()}
+
+        def quiet() -> bool:
+            mark = self.audit.mark()
+            if self.audit.writes(int(state["mark"])):
+                state.update(mark=mark, since=time.monotonic())
+            return time.monotonic() - state["since"] > seconds
+
+        until("the operator has settled", quiet, seconds=60, every=0.2)
+        return self.audit.mark()
+
+
+def child_name(kind: Kind, name: str) -> str:
+    """What the child of a kind is called."""
+    return config_map_name(name) if kind == CONFIG_MAP else name
+
+
+def soon(what: str, probe: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait for something that the operator does at once."""
+    return until(what, probe, seconds=seconds, every=0.05)
