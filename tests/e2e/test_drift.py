@@ -20,7 +20,7 @@ from tests.objects import Objects
 from tests.tenant import Tenant, soon
 from tests.waiting import until
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("serving")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("serving")]
 
 SERVING = "serving"
 TWINS = range(4)
