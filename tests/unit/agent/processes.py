@@ -105,8 +105,11 @@ class Agents:
         self._nvml = nvml
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, environment: dict[str, str] | None = None, **changes: Any) -> Agent:
-        """The agent with FAST settings, changed by `changes`, and `environment` on top of this process's."""
+    def start(self, environment: dict[str, str] | None = None, *, memory_used: int = 0, **changes: Any) -> Agent:
+        """The agent with FAST settings, changed by `changes`, and `environment` on top of this process's.
+
+        `memory_used` is what others have of the GPU's memory when the agent looks for the first time, in bytes.
+        """
         folder = self._folder
         engine, sidecar, admin, agent, drain = free_ports(5)
         settings = agent_json(
@@ -123,6 +126,7 @@ class Agents:
         fake.write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "fake_engine.py"} "$@"\n')
         fake.chmod(0o755)
         gpu = FakeGPU(folder / "gpus" / "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6")
+        gpu.set("memory_used_bytes", memory_used)
         gpu.set("engine_bytes", 20 * GIB)
         gpu.set("engine_match", f"fake_engine.py serve /models/{folder.name} ")
         self._started.append(

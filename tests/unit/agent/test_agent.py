@@ -41,10 +41,10 @@ async def in_flight_and_bytes(admin_url: str) -> tuple[int, int]:
 
 
 def test_from_the_wait_for_memory_to_a_drain_that_cuts_nothing(start_agent: Start) -> None:
-    agent = start_agent()
-    agent.gpu.set("memory_used_bytes", TOTAL)
-    until("it says that it waits", lambda: "GPUMemoryInsufficient" in agent.get("/status")[1], seconds=10, every=0.05)
+    agent = start_agent(memory_used=TOTAL)
+    until("it has read the GPU's memory", lambda: str(NEEDED) in agent.get("/status")[1], seconds=10, every=0.05)
     status = json.loads(agent.get("/status")[1])
+    assert status["reason"] == "GPUMemoryInsufficient"
     assert {"0", str(NEEDED)} <= set(re.findall(r"\d+", status["message"]))
     assert [agent.get(page)[0] for page in ("/startupz", "/readyz", "/livez")] == [200, 503, 200]
     agent.gpu.set("memory_used_bytes", TOTAL - 20 * GIB - NEEDED // 1000)
