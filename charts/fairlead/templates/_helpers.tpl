@@ -40,6 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "allowedEngineFlags" .Values.engine.allowedFlags
   "scrapeFrom" .Values.scrapeFrom
   "operatorNamespace" .Release.Namespace
+  "lease" (include "fairlead.operatorName" .)
   "logLevel" .Values.logLevel
   "listenPort" 8080
 | toPrettyJson -}}

@@ -101,10 +101,32 @@ def test_the_operator_pod_is_restricted(helm: Helm) -> None:
     }
 
 
-def test_one_operator_at_a_time(helm: Helm) -> None:
+def test_a_second_operator_stands_by_on_another_node(helm: Helm) -> None:
     spec = of_kind(helm.manifests(), "Deployment")["spec"]
-    assert spec["replicas"] == 1
-    assert spec["strategy"] == {"type": "Recreate"}
+    assert spec["replicas"] == 2
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    spread = {each["topologyKey"]: each for each in spec["template"]["spec"]["topologySpreadConstraints"]}
+    assert set(spread) == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    for each in spread.values():
+        assert each["whenUnsatisfiable"] == "ScheduleAnyway", "a cluster of one node must run both"
+        assert each["labelSelector"] == spec["selector"]
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_any_number_of_operators_elects(helm: Helm, replicas: int) -> None:
+    """Also a single one, for an upgrade starts the new one before it ends the old."""
+    manifests = helm.manifests("--set", f"replicas={replicas}")
+    settings = json.loads(of_kind(manifests, "ConfigMap")["data"]["operator.json"])
+    (named, _) = of_kind(manifests, "Role")["rules"]
+    assert of_kind(manifests, "Deployment")["spec"]["replicas"] == replicas
+    assert named["resourceNames"] == [settings["lease"]]
+
+
+def test_a_drain_takes_one_operator_at_a_time(helm: Helm) -> None:
+    manifests = helm.manifests()
+    budget = of_kind(manifests, "PodDisruptionBudget")["spec"]
+    selector = of_kind(manifests, "Deployment")["spec"]["selector"]
+    assert budget == {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": selector}
 
 
 def test_network_policy_is_about_the_operator_pod(helm: Helm) -> None:

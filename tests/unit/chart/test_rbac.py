@@ -25,6 +25,16 @@ OPERATOR = {
     ("", "namespaces"): READ,
 }
 
+LEASE = [
+    {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": ["fairlead-operator"],
+        "verbs": ["get", "update"],
+    },
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+]
+
 USERS = {
     "fairlead-edit": {
         ("serving.fairlead.dev", resource): READ | {"create", "update", "patch", "delete", "deletecollection"}
@@ -51,7 +61,7 @@ def granted(role: Manifest) -> dict[tuple[str, str], set[str]]:
 
 @pytest.fixture(scope="module")
 def roles(helm: Helm) -> dict[str, Manifest]:
-    return {each["metadata"]["name"]: each for each in helm.manifests() if each["kind"] in {"ClusterRole", "Role"}}
+    return {each["metadata"]["name"]: each for each in helm.manifests() if each["kind"] == "ClusterRole"}
 
 
 def test_there_are_no_other_roles(roles: dict[str, Manifest]) -> None:
@@ -60,6 +70,11 @@ def test_there_are_no_other_roles(roles: dict[str, Manifest]) -> None:
 
 def test_the_operator_may_do_this_and_nothing_else(roles: dict[str, Manifest]) -> None:
     assert granted(roles["fairlead-operator"]) == OPERATOR
+
+
+def test_in_its_own_namespace_it_may_hold_its_lease_and_nothing_else(helm: Helm) -> None:
+    role = of_kind(helm.manifests(), "Role")
+    assert (role["metadata"]["namespace"], role["rules"]) == ("fairlead-system", LEASE)
 
 
 @pytest.mark.parametrize("name", USERS)
@@ -95,10 +110,11 @@ def test_never_granted(roles: dict[str, Manifest], never: tuple[str, str]) -> No
             assert name not in holds[what], f"{role['metadata']['name']}: {group}/{resource} {sorted(verbs)}"
 
 
-def test_the_operator_is_bound_to_its_own_role_alone(helm: Helm) -> None:
+@pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
+def test_the_operator_is_bound_to_its_own_roles_alone(helm: Helm, kind: str) -> None:
     manifests = helm.manifests()
-    binding = of_kind(manifests, "ClusterRoleBinding")
-    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "fairlead-operator"}
+    binding = of_kind(manifests, f"{kind}Binding")
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "fairlead-operator"}
     account = of_kind(manifests, "ServiceAccount")["metadata"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
     assert of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]

@@ -31,7 +31,8 @@ WRONG = [
     ({"networkPolicy": {"enabled": "yes"}}, ["/networkPolicy/enabled", "boolean"]),
     ({"networkPolicy": {"apiServerPorts": [70000]}}, ["/networkPolicy/apiServerPorts/0", "65,535"]),
     ({"rbac": {"create": True}}, ["/rbac", "create"]),
-    ({"replicas": 2}, ["replicas", "additional properties"]),
+    ({"replicas": 0}, ["/replicas", "minimum"]),
+    ({"replicas": "two"}, ["/replicas", "integer"]),
 ]
 
 

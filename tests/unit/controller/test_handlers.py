@@ -8,7 +8,6 @@ import pytest
 
 from fairlead.controller import handlers
 from fairlead.controller.metrics import Metrics
-from fairlead.controller.workqueue import Schedule
 from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, POD, SERVICE, WATCHED, Key
 from fairlead.reconciler.store import Store
 
@@ -20,7 +19,7 @@ class World:
     def __init__(self) -> None:
         self.store = Store()
         self.enqueued: list[Key] = []
-        self.metrics = Metrics(Schedule(), lambda: 0.0)
+        self.metrics = Metrics(lambda: 0.0)
         self.registry = handlers.registry(self.store, self.enqueued.append, self.metrics)
 
     def event(self, plural: str, kind: str | None, obj: Object) -> object:

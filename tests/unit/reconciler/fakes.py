@@ -56,7 +56,7 @@ class FakeClient(Client):
         self._note("delete", kind_of(live).name)
         del self.objects[self.place(live)]
 
-    async def create_event(self, event: Object) -> None:
+    async def create(self, event: Object) -> None:
         self._note("create", "Event")
         self.events.append(event)
 

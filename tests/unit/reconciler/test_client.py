@@ -10,7 +10,6 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.dynamic import DynamicClient
 
-from fairlead.reconciler import client as client_module
 from fairlead.reconciler.client import ApiError, Client
 from fairlead.reconciler.kinds import SERVICE
 
@@ -77,7 +76,7 @@ async def test_apply_takes_over_only_what_it_sends() -> None:
     async with client_of(server, wrote=lambda verb, kind: wrote.append((verb, kind.name))) as (client, _):
         await client.apply(SEEN)
     ((method, path, _),) = server.requests
-    assert (method, path) == ("PATCH", "/api/v1/namespaces/ns/services/chat?fieldManager=fairlead&force=true")
+    assert (method, path) == ("PATCH", "/api/v1/namespaces/ns/services/chat?timeout=8000ms&fieldManager=fairlead&force=true")
     assert wrote == [("apply", "Service")]
 
 
@@ -149,17 +148,70 @@ async def test_no_answer_is_transient() -> None:
     assert (caught.value.status, caught.value.transient) == (0, True)
 
 
-async def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "TIMEOUT_SECONDS", 0.05)
-
+async def test_a_server_that_hangs_is_given_up() -> None:
     def hang() -> web.Response:
         return web.Response(status=200, body=b"{", headers={"Content-Length": "10"})
 
-    async with client_of(Server(hang)) as (client, pauses):
+    async with client_of(Server(hang), seconds=0.05) as (client, pauses):
         with pytest.raises(ApiError, match="did not answer") as caught:
             await client.get(SERVICE, "ns", "chat")
     assert caught.value.transient
     assert pauses == []
+
+
+LEASE = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"namespace": "ns", "name": "one", "resourceVersion": "7"},
+}
+
+
+async def test_what_is_made_and_replaced_as_a_whole() -> None:
+    server = Server((201, LEASE), (200, LEASE))
+    wrote: list[tuple[str, str]] = []
+    async with client_of(server, wrote=lambda verb, kind: wrote.append((verb, kind.name))) as (client, _):
+        assert await client.create(LEASE) == LEASE
+        assert await client.replace(LEASE) == LEASE
+    assert [(method, path.partition("?")[0]) for method, path, _ in server.requests] == [
+        ("POST", "/apis/coordination.k8s.io/v1/namespaces/ns/leases"),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/ns/leases/one"),
+    ]
+    assert '"resourceVersion": "7"' in server.requests[1][2]
+    assert wrote == [("create", "Lease"), ("update", "Lease")]
+
+
+async def test_who_may_not_write_reads() -> None:
+    """What stands by, and what has lost the lead: nothing leaves it."""
+    server = Server((200, SEEN))
+    async with client_of(server, may_write=lambda: 0.0) as (client, _):
+        for write in (client.apply(SEEN), client.delete(SEEN), client.put_right(SEEN, []), client.create(SEEN)):
+            with pytest.raises(ApiError, match="another operator may lead by now") as caught:
+                await write
+            assert caught.value.reason == "NotLeading"
+        assert await client.get(SERVICE, "ns", "chat") == SEEN
+    assert [method for method, _, _ in server.requests] == ["GET"]
+
+
+async def test_a_write_ends_with_the_time_in_which_it_may_be_made() -> None:
+    """On both sides: the API server is told how long it may try."""
+
+    def hang() -> web.Response:
+        return web.Response(status=200, body=b"{", headers={"Content-Length": "10"})
+
+    server = Server(hang)
+    async with client_of(server, may_write=lambda: 0.05) as (client, _):
+        with pytest.raises(ApiError, match="did not answer"):
+            await client.apply(SEEN)
+    assert "timeout=50ms" in server.requests[0][1]
+
+
+async def test_each_attempt_asks_whether_it_may_write() -> None:
+    left = [5.0, 0.0]
+    server = Server(refusal(503, "starting"), (200, SEEN))
+    async with client_of(server, may_write=lambda: left.pop(0)) as (client, _):
+        with pytest.raises(ApiError, match="not sent"):
+            await client.apply(SEEN)
+    assert len(server.requests) == 1
 
 
 async def test_what_is_not_an_answer_of_kubernetes() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
@@ -18,17 +20,19 @@ import aiohttp
 import kopf
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.dynamic import DynamicClient
+from kubernetes.aio.utils import Backoff
 
 from fairlead.controller import handlers, health, login, logs
+from fairlead.controller.elector import REQUEST_SECONDS, Elector
 from fairlead.controller.metrics import Metrics
 from fairlead.controller.resync import Resync
 from fairlead.controller.settings import Settings, SettingsError
-from fairlead.controller.workqueue import WorkQueue
+from fairlead.controller.term import Term
 from fairlead.reconciler.agent_status import Agents
 from fairlead.reconciler.children import Children
-from fairlead.reconciler.client import ApiError, Client
+from fairlead.reconciler.client import Client
 from fairlead.reconciler.reconcile import Reconciler
-from fairlead.reconciler.status_writer import StatusWriter
+from fairlead.reconciler.status_writer import StatusWriter, wall_clock
 from fairlead.reconciler.store import Store
 
 if TYPE_CHECKING:
@@ -40,8 +44,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VISIT_SECONDS = 120.0
-"""Longest a visit may take. 100 silent agents cost 25 s, and each call to the API server is bounded by itself."""
 GRACE_SECONDS = 20.0
 """How long the visits in hand may go on after SIGTERM; the chart gives the pod 30 s."""
 USER_ERROR = 2
@@ -51,49 +53,73 @@ USER_ERROR = 2
 class Operator:
     """The parts, wired together."""
 
-    def __init__(self, settings: Settings, configuration: Configuration, api: ApiClient, session: aiohttp.ClientSession) -> None:
-        """Take the settings, the credentials, the library's client and a session without credentials."""
+    def __init__(
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        api: ApiClient,
+        session: aiohttp.ClientSession,
+        stop: asyncio.Event,
+    ) -> None:
+        """Take the settings, the credentials, the library's client, a session without credentials, and the signal to stop."""
         clock = time.monotonic
         self._settings = settings
         self._configuration = configuration
-        self.queue: WorkQueue[Key] = WorkQueue(self._visit, workers=settings.workers, clock=clock)
+        self._stop = stop
         self._clock = clock
-        self.metrics = Metrics(self.queue.schedule, clock)
+        self.metrics = Metrics(clock)
         self.store = Store()
-        client = Client(DynamicClient(api), wrote=self.metrics.wrote)  # type: ignore[no-untyped-call]
-        writer = StatusWriter(client, self.store, instance=socket.gethostname(), clock=clock)
-        self._reconciler = Reconciler(self.store, Children(client, self.store), Agents(session), writer, settings.context)
+        dynamic = DynamicClient(api)  # type: ignore[no-untyped-call]
+        # No two processes have the same name, also where a container is started again in its pod.
+        self._me = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+        api.user_agent = f"fairlead-operator/{os.environ.get('FAIRLEAD_VERSION', 'dev')} ({self._me})"
+        self._elector: Elector | None = None
+        if settings.lease is not None:
+            lease_client = Client(
+                dynamic, wrote=self.metrics.wrote, seconds=REQUEST_SECONDS, attempts=Backoff(steps=1, duration=0.0, factor=1.0)
+            )
+            self._elector = Elector(
+                lease_client, settings.operator_namespace, settings.lease, me=self._me, clock=clock, now=wall_clock
+            )
+        may_write = self._elector.may_write if self._elector else lambda: math.inf
+        self._client = Client(dynamic, wrote=self.metrics.wrote, may_write=may_write)
+        self._agents = Agents(session)
+        self._term: Term | None = None
         self.resync = Resync(
-            client,
+            self._client,
             self.store,
-            self.queue.add,
+            self._enqueue,
             namespaces=settings.namespaces,
             seconds=settings.resync_seconds,
             roll=random.random,
         )
         self._watching: asyncio.Task[None] | None = None
 
-    async def run(self, stop: asyncio.Event) -> int:
-        """Work until `stop` is set; returns the exit status."""
-        runner = await health.serve(self._settings.listen_port, self.metrics.registry, self.alive, lambda: self.ready(stop))
-        workers = asyncio.create_task(self._work(), name="workers")
+    async def run(self) -> int:
+        """Work until told to stop; returns the exit status."""
+        runner = await health.serve(self._settings.listen_port, self.metrics.registry, self.alive, self.ready)
+        leading = asyncio.create_task(self._lead(), name="leading")
         resync = asyncio.create_task(self.resync.run(), name="resync")
-        stopping = asyncio.create_task(stop.wait(), name="waiting for the signal")
+        stopping = asyncio.create_task(self._stop.wait(), name="waiting for the signal")
         # kopf cancels at its end every task that did not exist at its start: all of ours exist by now.
         ours = asyncio.all_tasks()
         unwatch = asyncio.Event()
-        self._watching = asyncio.create_task(self._watch(unwatch, stop, ours), name="watching")
+        self._watching = asyncio.create_task(self._watch(unwatch, ours), name="watching")
         try:
-            await asyncio.wait({self._watching, workers, resync, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            asked = stop.is_set()
-            self.queue.stop()
-            _, late = await asyncio.wait({workers}, timeout=GRACE_SECONDS)
-            if late:
-                logger.warning("visits in hand did not finish within %.0f s", GRACE_SECONDS)
+            await asyncio.wait({self._watching, leading, resync, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            asked = self._stop.is_set()
+            if self._term is not None:
+                self._term.queue.stop()
+                _, late = await asyncio.wait({leading}, timeout=GRACE_SECONDS)
+                if late:
+                    logger.warning("visits in hand did not finish within %.0f s", GRACE_SECONDS)
+            # One that stands by has nothing in hand; what is late is cut, and then the Lease is given back.
+            leading.cancel()
+            await asyncio.wait({leading})
             unwatch.set()
-            for task in (workers, resync, stopping):
+            for task in (resync, stopping):
                 task.cancel()
-            results = await asyncio.gather(self._watching, workers, resync, stopping, return_exceptions=True)
+            results = await asyncio.gather(self._watching, leading, resync, stopping, return_exceptions=True)
         finally:
             await runner.cleanup()
         for failure in results:
@@ -108,22 +134,58 @@ class Operator:
         """What is wrong in a way that only a restart mends; empty: nothing."""
         if self._watching is not None and self._watching.done():
             return "the watches have ended"
-        running = self.queue.schedule.longest_running(self._clock())
+        running = self._term.queue.schedule.longest_running(self._clock()) if self._term else 0.0
         return f"a visit has not come back for {running:.0f} s" if running > health.STUCK_SECONDS else ""
 
-    def ready(self, stop: asyncio.Event) -> str:
-        """Why the operator does not work yet or no more; empty: it does."""
-        if stop.is_set():
+    def ready(self) -> str:
+        """Why the operator does not work yet or no more; empty: it works, or could at once if the leader were gone."""
+        if self._stop.is_set():
             return "stopping"
         return "" if self.resync.synced.is_set() else "the first list of all objects is not complete"
 
-    async def _work(self) -> None:
-        await self.resync.synced.wait()
-        await self.queue.run()
+    def _enqueue(self, key: Key) -> None:
+        """One that stands by keeps its store, and visits nothing."""
+        if self._term is not None:
+            self._term.queue.add(key)
 
-    async def _watch(self, unwatch: asyncio.Event, stop: asyncio.Event, ours: set[asyncio.Task[object]]) -> None:
+    async def _lead(self) -> None:
+        """Stand by with a full store, and work as often as this operator is the leader."""
+        await self.resync.synced.wait()
+        if self._elector is None:
+            await self._work()
+        else:
+            await self._elector.run(self._work)
+
+    async def _work(self) -> None:
+        """One term: visit all ModelDeployments, and then those of which there is news."""
+        if self._stop.is_set():
+            return
+        term = Term(
+            Reconciler(
+                self.store,
+                Children(self._client, self.store),
+                self._agents,
+                StatusWriter(self._client, self.store, instance=self._me, clock=self._clock),
+                self._settings.context,
+            ),
+            self.metrics,
+            workers=self._settings.workers,
+            clock=self._clock,
+        )
+        self._term = term
+        self.metrics.leads(term.queue.schedule)
+        try:
+            # The watches were open all the while: no need to list anything again.
+            for key in self.store.model_deployments():
+                term.queue.add(key)
+            await term.queue.run()
+        finally:
+            self._term = None
+            self.metrics.leads(None)
+
+    async def _watch(self, unwatch: asyncio.Event, ours: set[asyncio.Task[object]]) -> None:
         """Run kopf until `unwatch` is set."""
-        registry = handlers.registry(self.store, self.queue.add, self.metrics)
+        registry = handlers.registry(self.store, self._enqueue, self.metrics)
         login.register(registry, self._configuration)
         me = asyncio.current_task()
         tasks = await kopf.spawn_tasks(
@@ -135,27 +197,8 @@ class Operator:
             stop_flag=unwatch,
         )
         # kopf has taken the signals for itself; it must be the last to stop, not the first.
-        take_signals(stop)
+        take_signals(self._stop)
         await kopf.run_tasks(tasks, ignored=ours | ({me} if me else set()))
-
-    async def _visit(self, key: Key) -> float | None:
-        logs.key_in_hand.set(str(key))
-        try:
-            with self.metrics.seconds.time():
-                async with asyncio.timeout(VISIT_SECONDS):
-                    again = await self._reconciler.visit(key)
-        except (ApiError, TimeoutError):
-            self.metrics.visits.labels("retry").inc()
-            raise
-        except Exception:
-            # Not foreseen: the only case in which the log needs to show where.
-            self.metrics.visits.labels("error").inc()
-            logger.exception("this should not happen, please report it")
-            raise
-        finally:
-            logs.key_in_hand.set("")
-        self.metrics.visits.labels("ok").inc()
-        return again
 
 
 def take_signals(stop: asyncio.Event) -> None:
@@ -176,8 +219,7 @@ async def operate(settings: Settings) -> int:
     take_signals(stop)
     configuration = await login.configuration()
     async with ApiClient(configuration) as api, aiohttp.ClientSession() as session:
-        api.user_agent = f"fairlead-operator/{os.environ.get('FAIRLEAD_VERSION', 'dev')}"
-        return await Operator(settings, configuration, api, session).run(stop)
+        return await Operator(settings, configuration, api, session, stop).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

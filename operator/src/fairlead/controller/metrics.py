@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Counter, Gauge, Histogram
 
+from fairlead.controller.workqueue import Schedule
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fairlead.controller.workqueue import Schedule
     from fairlead.reconciler.kinds import Key, Kind
 
 _DURATIONS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -19,8 +20,8 @@ _DURATIONS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 class Metrics:
     """All families, in a registry of their own."""
 
-    def __init__(self, schedule: Schedule[Key], clock: Callable[[], float]) -> None:
-        """Take the queue's schedule and the clock that its times are of."""
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Take the clock that the queue's times are of."""
         self.registry = CollectorRegistry()
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
@@ -41,14 +42,23 @@ class Metrics:
             "fairlead_watch_last_event_age_seconds", "Time since the last event of a kind", ["kind"], registry=self.registry
         )
         self._clock = clock
+        self._leader = Gauge(
+            "fairlead_operator_leader", "1: this operator leads, 0: it stands by for another one", registry=self.registry
+        )
+        self._schedule: Schedule[Key] = Schedule()
         depth = Gauge("fairlead_queue_depth", "ModelDeployments that are due for a visit", registry=self.registry)
-        depth.set_function(lambda: schedule.waiting(clock()))
+        depth.set_function(lambda: self._schedule.waiting(clock()))
         oldest = Gauge("fairlead_queue_oldest_age_seconds", "How long the next one has been due", registry=self.registry)
-        oldest.set_function(lambda: schedule.oldest_wait(clock()))
+        oldest.set_function(lambda: self._schedule.oldest_wait(clock()))
         running = Gauge(
             "fairlead_reconcile_longest_running_seconds", "How long the longest visit in hand has taken", registry=self.registry
         )
-        running.set_function(lambda: schedule.longest_running(clock()))
+        running.set_function(lambda: self._schedule.longest_running(clock()))
+
+    def leads(self, schedule: Schedule[Key] | None) -> None:
+        """This operator leads and works on that schedule, or (None) no longer."""
+        self._leader.set(schedule is not None)
+        self._schedule = schedule or Schedule()
 
     def wrote(self, verb: str, kind: Kind) -> None:
         """A write is sent."""

@@ -33,6 +33,8 @@ class Settings(_Part):
 
     images: ImageSettings
     operator_namespace: Annotated[str, Field(min_length=1)]
+    lease: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the Lease in the operator's namespace by which one of several operators leads; none: this one leads always."""
     allowed_engine_flags: list[str] = []
     scrape_from: list[dict[str, Any]] = []
     namespaces: list[str] = []

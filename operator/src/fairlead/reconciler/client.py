@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import random
 from asyncio import sleep
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ import aiohttp
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.utils import Backoff, on_retry_after_error
 
-from fairlead.reconciler.kinds import EVENT, Kind, Manifest, kind_of
+from fairlead.reconciler.kinds import Kind, Manifest, kind_of
 from fairlead.resources.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
@@ -78,15 +80,31 @@ class Client:
         dynamic: DynamicClient,
         *,
         wrote: Callable[[str, Kind], None] = lambda _verb, _kind: None,
+        may_write: Callable[[], float] = lambda: math.inf,
+        seconds: float = TIMEOUT_SECONDS,
+        attempts: Backoff = ATTEMPTS,
         pause: Callable[[float], Awaitable[None]] = sleep,
         roll: Callable[[], float] = random.random,
     ) -> None:
-        """Take the library's client, and what to call with (verb, kind) for each write that is sent."""
+        """Take the library's client, and what to call with (verb, kind) for each write that is sent.
+
+        Args:
+            dynamic: the library's client.
+            wrote: called with (verb, kind) for each write that is sent.
+            may_write: for how many seconds from now writes may go on; none is sent when it is not above 0, and one that is
+                under way by then is cut.
+            seconds: longest that one call may take.
+            attempts: tries of one call.
+            pause: waits between two tries.
+            roll: in [0, 1), for the jitter of the pauses.
+        """
         self._dynamic = dynamic
         self._wrote = wrote
+        self._may_write = may_write
+        self._seconds = seconds
+        self._attempts = attempts
         self._pause = pause
         self._roll = roll
-        self._timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """The object as it is now, or None where there is none. Raises ApiError."""
@@ -173,23 +191,49 @@ class Client:
             if error.status != _NOT_FOUND:
                 raise
 
-    async def create_event(self, event: Manifest) -> None:
-        """Record a Kubernetes Event. Raises ApiError."""
-        self._wrote("create", EVENT)
-        await self._call(
-            "recording an event", "post", EVENT.path(event["metadata"]["namespace"]), body=event, field_manager=FIELD_MANAGER
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Make an object; 409 where there is one of that name. Raises ApiError."""
+        kind, meta = kind_of(manifest), manifest["metadata"]
+        self._wrote("create", kind)
+        return await self._call(
+            f"making {kind.name} {meta['namespace']}/{meta['name']}",
+            "post",
+            kind.path(meta["namespace"]),
+            body=manifest,
+            field_manager=FIELD_MANAGER,
+        )
+
+    async def replace(self, manifest: Manifest) -> Manifest:
+        """Replace an object as a whole; 409 where it has another resourceVersion by now. Raises ApiError."""
+        kind, meta = kind_of(manifest), manifest["metadata"]
+        self._wrote("update", kind)
+        return await self._call(
+            f"updating {kind.name} {meta['namespace']}/{meta['name']}",
+            "put",
+            kind.path(meta["namespace"], meta["name"]),
+            body=manifest,
+            field_manager=FIELD_MANAGER,
         )
 
     async def _call(self, doing: str, method: str, path: str, **params: Any) -> Manifest:
         """One call with retries; each of the calls made here may be repeated safely."""
 
         async def attempt() -> Manifest:
-            response = await self._dynamic.request(method, path, serialize=False, _request_timeout=self._timeout, **params)
-            answer: Manifest = await response.json()
+            seconds, query = self._seconds, []
+            if method != "get":
+                seconds = min(seconds, self._may_write())
+                if seconds <= 0:
+                    raise ApiError(doing, _NO_ANSWER, "NotLeading", "not sent: another operator may lead by now")
+                # The API server gives the write up when this side does; by itself it would try for up to 60 s.
+                query = [("timeout", f"{math.ceil(seconds * 1000)}ms")]
+            # Not the library's own timeout: aiohttp rounds one of more than 5 s up to the next full second.
+            async with asyncio.timeout(seconds):
+                response = await self._dynamic.request(method, path, serialize=False, query_params=query, **params)
+                answer: Manifest = await response.json()
             return answer
 
         try:
-            return await on_retry_after_error(ATTEMPTS, _worth_repeating, attempt, self._pause, self._roll)
+            return await on_retry_after_error(self._attempts, _worth_repeating, attempt, self._pause, self._roll)
         except ApiException as error:
             raise _told(doing, error) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

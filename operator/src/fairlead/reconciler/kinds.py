@@ -62,10 +62,11 @@ DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 POD_DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 EVENT = Kind("events.k8s.io", "v1", "Event", "events")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN = (SERVICE_ACCOUNT, CONFIG_MAP, NETWORK_POLICY, SERVICE, POD_DISRUPTION_BUDGET, DEPLOYMENT)
 WATCHED = (MODEL_DEPLOYMENT, *CHILDREN, POD)
-_BY_NAME = {(kind.api_version, kind.name): kind for kind in (*WATCHED, EVENT)}
+_BY_NAME = {(kind.api_version, kind.name): kind for kind in (*WATCHED, EVENT, LEASE)}
 
 
 def kind_of(manifest: Mapping[str, Any]) -> Kind:

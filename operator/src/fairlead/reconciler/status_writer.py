@@ -95,7 +95,7 @@ class StatusWriter:
         self._told[key, news] = self._clock()
         logger.log(logging.WARNING if news.warning else logging.INFO, "%s: %s", news.reason, news.message)
         try:
-            await self._client.create_event(event(live, news, now=now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), instance=self._instance))
+            await self._client.create(event(live, news, now=now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), instance=self._instance))
         except ApiError as error:
             logger.warning("%s", error)
 
