@@ -35,5 +35,8 @@ class Audit:
         return [each for each in ours if self.namespace in (None, each.get("objectRef", {}).get("namespace"))]
 
     def writes(self, since: int) -> list[str]:
-        """Verb and path of the user's writes since a mark."""
-        return [f"{each['verb']} {each['requestURI']}" for each in self.requests(since) if each["verb"] in WRITES]
+        """Verb and path of the user's writes since a mark, without those of a Lease: a leader renews it every 2 s."""
+        written = [each for each in self.requests(since) if each["verb"] in WRITES]
+        return [
+            f"{each['verb']} {each['requestURI']}" for each in written if each.get("objectRef", {}).get("resource") != "leases"
+        ]

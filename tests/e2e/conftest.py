@@ -169,6 +169,13 @@ def install(cluster: Cluster, *extra: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def leader(kube: Kube) -> str:
+    """The name of the operator pod that leads."""
+    lease = kube.must_get("lease", "fairlead-operator", NAMESPACE)
+    holder: str = lease["spec"]["holderIdentity"]
+    return holder.rpartition("_")[0]
+
+
 @pytest.fixture(scope="module")
 def world(cluster: Cluster, kube: Kube, operator: str, request: pytest.FixtureRequest) -> Iterator[World]:  # noqa: ARG001
     """A namespace of its own, `restricted`, with a claim on the tiny model; removed with all that is in it."""

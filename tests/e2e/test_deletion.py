@@ -66,6 +66,7 @@ def test_deleting_while_the_operator_is_down_removes_everything_it_made(world: W
     before = everything(world)
     world.create("orphan", wait=None)
     wait_made(world, "orphan")
+    replicas = world.kube.must_get("deployment", "fairlead-operator", operator)["spec"]["replicas"]
     world.kube.run("scale", "deployment/fairlead-operator", "--replicas=0", "-n", operator)
     try:
         until(
@@ -76,7 +77,7 @@ def test_deleting_while_the_operator_is_down_removes_everything_it_made(world: W
         world.kube.delete("mdep", "orphan", world.namespace)
         wait_left(world, before)
     finally:
-        world.kube.run("scale", "deployment/fairlead-operator", "--replicas=1", "-n", operator)
+        world.kube.run("scale", "deployment/fairlead-operator", f"--replicas={replicas}", "-n", operator)
         world.kube.run("rollout", "status", "deployment/fairlead-operator", "-n", operator, "--timeout=120s", timeout=150)
     # it makes nothing again of what it has not seen go
     world.create("after", wait=None, replicas=0)
