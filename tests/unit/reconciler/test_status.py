@@ -228,7 +228,13 @@ def test_every_reason_of_an_agent_or_a_pod_has_a_rank() -> None:
             Reason.UNSUPPORTED_ENGINE_VERSION,
             Reason.NO_ENGINE_IMAGE,
         ),
-        *(Reason.INVALID_SPEC, Reason.NAME_CONFLICT, Reason.APPLY_FAILED, Reason.PROGRESS_DEADLINE_EXCEEDED),
+        *(
+            Reason.INVALID_KEY_SET,
+            Reason.INVALID_SPEC,
+            Reason.NAME_CONFLICT,
+            Reason.APPLY_FAILED,
+            Reason.PROGRESS_DEADLINE_EXCEEDED,
+        ),
     }
     assert set(_TELLING) == set(Reason) - conditions_of_the_whole
     assert len(_TELLING) == len(set(_TELLING))

@@ -32,6 +32,18 @@ def model_deployment(spec: dict[str, Any] | None = None, name: str = "chat", **m
     )
 
 
+PUBLIC_KEY = (
+    '{"keys": [{"kty": "EC", "kid": "1", "alg": "ES256", "use": "sig", "crv": "P-256", '
+    '"x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'
+)
+"""That of RFC 7515, appendix A.3."""
+
+
+def access(**jwks: Any) -> dict[str, Any]:
+    """spec.access with these keys."""
+    return {"jwt": {"issuer": "https://issuer.example.com", "audiences": ["models"], "jwks": jwks}}
+
+
 EVERYTHING: dict[str, Any] = {
     "model": {"uri": "pvc://big-models/org/qwen3-8b/", "servedName": "Qwen/Qwen3-8B"},
     "engine": {
@@ -71,6 +83,13 @@ EVERYTHING: dict[str, Any] = {
     "warmup": {"enabled": False, "requests": 3, "promptTokens": 128, "maxTokens": 4},
     "health": {"stallSeconds": 90, "startupTimeoutSeconds": 1801, "gpuMemoryFloor": "0.5Gi"},
     "rollout": {"maxSurge": 0, "maxUnavailable": 1, "maxStreamSeconds": 3600},
+    "access": {
+        "jwt": {
+            "issuer": "https://issuer.example.com/realms/one",
+            "audiences": ["models", "https://models.example.com/"],
+            "jwks": {"url": "https://issuer.example.com:8443/keys?realm=one"},
+        }
+    },
     "pod": {
         "labels": {"team": "assistants"},
         "annotations": {"example.com/owner": "team-a"},
@@ -119,6 +138,11 @@ CASES: dict[str, tuple[ModelDeployment, BuildContext]] = {
     "minimal": (model_deployment(), CONTEXT),
     "everything": (model_deployment(EVERYTHING, name="qwen3-8b"), SCRAPED),
     "quickstart": (_quickstart(), CONTEXT),
+    "inline-keys": (model_deployment({"access": access(inline=PUBLIC_KEY)}), CONTEXT),
+    "mounted-keys": (
+        model_deployment({"access": access(configMapKeyRef={"name": "issuer-keys", "key": "current.json"})}),
+        CONTEXT,
+    ),
     "stopped": (model_deployment({"replicas": 0, "pod": {"topologySpreadConstraints": []}}), CONTEXT),
     "whole-claim": (model_deployment({"model": {"uri": "pvc://models"}, "rollout": {"maxStreamSeconds": 30}}), CONTEXT),
 }

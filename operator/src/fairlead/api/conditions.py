@@ -56,6 +56,10 @@ class Reason(_Documented):
     REFUSED_ENGINE_FLAG = "RefusedEngineFlag", "spec.engine.args has a flag that is unsafe, or that a field sets."
     UNSUPPORTED_ENGINE_VERSION = "UnsupportedEngineVersion", "Fairlead has no table of flags for spec.engine.version."
     NO_ENGINE_IMAGE = "NoEngineImage", "Neither spec.engine.image nor the operator's settings name an image."
+    INVALID_KEY_SET = (
+        "InvalidKeySet",
+        "spec.access.jwt.jwks cannot be used: not a key set, no public key for signatures in it, or a private one.",
+    )
     INVALID_SPEC = "InvalidSpec", "The operator cannot read the spec: operator and CRD are of different releases."
     NAME_CONFLICT = "NameConflict", "An object that Fairlead would create exists already and belongs to something else."
     CLAIM_NOT_FOUND = "ClaimNotFound", "The PersistentVolumeClaim that spec.model.uri names does not exist in this namespace."

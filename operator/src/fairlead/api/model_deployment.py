@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from fairlead.api.access import Access  # noqa: TC001  pydantic reads it at run time
 from fairlead.api.base import API_VERSION, KIND, ApiModel, QuantityStr
 from fairlead.api.engine import Engine
 from fairlead.api.markers import Cel
@@ -128,6 +129,8 @@ class ModelDeploymentSpec(ApiModel):
     """When a replica counts as ready, and when it is restarted."""
     rollout: Rollout = Field(default_factory=Rollout)
     """How replicas are replaced when the spec changes."""
+    access: Access | None = None
+    """Who may send requests. Default: every pod of the cluster, and nobody outside."""
     pod: Pod = Field(default_factory=Pod)
     """What the pods carry beyond what Fairlead needs."""
 

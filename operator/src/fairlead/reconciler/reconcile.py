@@ -130,6 +130,7 @@ class Reconciler:
             wanted=wanted,
             served_name=model.served_name if model is not None else "",
             gpu=model.spec.accelerator.resource_name if model is not None else "",
+            open_to_cluster=model is not None and model.spec.access is None,
             deleting="deletionTimestamp" in live["metadata"],
             invalid=invalid,
             deployment=deployment,

@@ -65,6 +65,7 @@ _WAITS_FOR_PEOPLE = frozenset(
     }
 )
 _PASSES = frozenset({Reason.POD_STARTING, Reason.ENGINE_STARTING, Reason.WARMUP_RUNNING})
+_OPEN = "; open to every pod of the cluster, as spec.access is not set"
 _NAMED_PODS = 3
 """Pods whose reason the message names; more say the same, mostly."""
 
@@ -82,6 +83,8 @@ class Facts:
     """Empty where the spec cannot be read: the last one stays."""
     gpu: str
     """Name of the GPU resource."""
+    open_to_cluster: bool = False
+    """Whether requests need no token."""
     deleting: bool = False
     invalid: Sequence[Problem] = ()
     """Why the spec was not turned into children, or not into all of them."""
@@ -274,4 +277,8 @@ def _ready(facts: Facts, available: Verdict, progressing: Verdict, stalled: Verd
         return Verdict(status=False, reason=progressing.reason, message=progressing.message)
     if facts.wanted == 0:
         return Verdict(status=True, reason=Reason.SCALED_TO_ZERO, message="spec.replicas is 0: nothing serves, as asked for")
-    return Verdict(status=True, reason=Reason.READY, message=f"{available.message}, all with the present spec")
+    return Verdict(
+        status=True,
+        reason=Reason.READY,
+        message=f"{available.message}, all with the present spec{_OPEN if facts.open_to_cluster else ''}",
+    )

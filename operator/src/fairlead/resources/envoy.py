@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 
 from fairlead.resources import names
+from fairlead.resources.envoy_access import access_parts
 
 if TYPE_CHECKING:
     from fairlead.api.model_deployment import ModelDeploymentSpec
@@ -113,6 +114,16 @@ class LocalError:
     """Seconds; 0: no Retry-After header."""
     flags: tuple[str, ...] = ()
     """Only with one of these response flags."""
+    request_header: str = ""
+    """Only where the request has this header."""
+    hint: str = ""
+    """Said after what Envoy's own words are."""
+
+
+_ACCESS_ERRORS: Final = (
+    LocalError(401, "AuthenticationError", hint=". Send one valid token, as the header Authorization: Bearer TOKEN."),
+    LocalError(403, "ForbiddenError"),
+)
 
 
 def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
@@ -125,7 +136,12 @@ def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
             "This is not a well-formed HTTP request, or its path or headers are written in a way that is refused here: "
             "escaped slashes (%2F) in the path, underscores in header names.",
         ),
-        LocalError(403, "ForbiddenError", "Protocol upgrades such as WebSocket are not served."),
+        LocalError(
+            403,
+            "ForbiddenError",
+            "Protocol upgrades such as WebSocket are not served.",
+            request_header="" if spec.access is None else "upgrade",
+        ),
         LocalError(404, "NotFoundError", f"There is no such path here. Served are: {served}."),
         LocalError(405, "MethodNotAllowedError"),
         LocalError(408, "RequestTimeoutError", f"The request did not arrive whole within {LIMITS.request_timeout}."),
@@ -164,12 +180,13 @@ def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
             "GatewayTimeoutError",
             f"No answer within the {spec.rollout.max_stream_seconds} s that a request may take (spec.rollout.maxStreamSeconds).",
         ),
+        *(_ACCESS_ERRORS if spec.access is not None else ()),
     )
 
 
-def _error_body(kind: str) -> dict[str, Any]:
+def _error_body(kind: str, hint: str = "") -> dict[str, Any]:
     """The error object of the OpenAI API, with the status as `code`, as vLLM writes it."""
-    error = {"message": "%LOCAL_REPLY_BODY%", "type": kind, "param": None, "code": "%RESPONSE_CODE%"}
+    error = {"message": f"%LOCAL_REPLY_BODY%{hint}", "type": kind, "param": None, "code": "%RESPONSE_CODE%"}
     return {"json_format": {"error": error}}
 
 
@@ -280,7 +297,11 @@ def _template() -> jinja2.Template:
 
 
 def bootstrap(spec: ModelDeploymentSpec) -> dict[str, Any]:
-    """The bootstrap as data. What a user wrote comes into it only as the two numbers that bound a stream and the queue."""
+    """The bootstrap as data.
+
+    What a user wrote comes into it only as the two numbers that bound a stream and the queue, and as spec.access.
+    """
+    access = access_parts(spec.access)
     text = _template().render(
         routes=ROUTES,
         errors=_errors(spec),
@@ -292,9 +313,10 @@ def bootstrap(spec: ModelDeploymentSpec) -> dict[str, Any]:
         ],
         max_stream=f"{spec.rollout.max_stream_seconds}s",
         stripped_prefixes=STRIPPED_PREFIXES,
-        stripped_headers=STRIPPED_HEADERS,
-        access_log=ACCESS_LOG,
-        stats=STATS,
+        stripped_headers=STRIPPED_HEADERS + ((access.peer_header,) if access.peer_header else ()),
+        access=access,
+        access_log={**ACCESS_LOG, **access.access_log},
+        stats=[*STATS, *access.stats],
         admin_paths=ADMIN_PATHS,
         metrics_paths=METRICS_PATHS,
         ports={

@@ -62,7 +62,7 @@ def pod_template(mdep: ModelDeployment, context: BuildContext, config_hash: str)
             "runAsGroup": names.UID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_sidecar(context)],
+        "initContainers": [_sidecar(mdep, context)],
         "containers": [_engine(mdep, image)],
         "volumes": _volumes(mdep),
         **_given(
@@ -89,7 +89,7 @@ def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _sidecar(context: BuildContext) -> dict[str, Any]:
+def _sidecar(mdep: ModelDeployment, context: BuildContext) -> dict[str, Any]:
     """A native sidecar: it is up before the engine starts and ends after it. The image's entrypoint is Envoy."""
     return {
         "name": names.SIDECAR_CONTAINER,
@@ -109,7 +109,7 @@ def _sidecar(context: BuildContext) -> dict[str, Any]:
         "resources": SIDECAR_RESOURCES,
         "securityContext": _CONTAINER_SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [_config_mount()],
+        "volumeMounts": [_config_mount(), *_keys_mount(mdep)],
     }
 
 
@@ -164,7 +164,22 @@ def _volumes(mdep: ModelDeployment) -> list[dict[str, Any]]:
         {"name": names.TMP_VOLUME, "emptyDir": {}},
         {"name": names.SHM_VOLUME, "emptyDir": {"medium": "Memory"}},
         {"name": names.MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}},
+        *_keys_volume(mdep),
     ]
+
+
+def _keys_volume(mdep: ModelDeployment) -> list[dict[str, Any]]:
+    """The ConfigMap with the issuer's keys. It must be there: without keys the sidecar would refuse every request."""
+    ref = mdep.spec.access.jwt.jwks.config_map_key_ref if mdep.spec.access is not None else None
+    if ref is None:
+        return []
+    items = [{"key": ref.key, "path": names.KEYS_FILE}]
+    return [{"name": names.KEYS_VOLUME, "configMap": {"name": ref.name, "items": items, "defaultMode": 0o444}}]
+
+
+def _keys_mount(mdep: ModelDeployment) -> list[dict[str, Any]]:
+    """The whole folder: the kubelet never writes a single mounted file anew."""
+    return [{"name": volume["name"], "mountPath": names.KEYS_PATH, "readOnly": True} for volume in _keys_volume(mdep)]
 
 
 def _resources(wanted: Resources, gpu: str) -> dict[str, Any]:

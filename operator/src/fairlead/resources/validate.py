@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fairlead.api.conditions import Reason
+from fairlead.resources import jwks
 from fairlead.resources.engine_flags.validate import Problem, check_engine
+from fairlead.resources.envoy_access import keys_port
 from fairlead.resources.model_volume import ModelVolume
 
 if TYPE_CHECKING:
+    from fairlead.api.access import Jwks
     from fairlead.api.model_deployment import ModelDeployment
     from fairlead.resources.context import BuildContext
 
@@ -21,6 +24,8 @@ def validate(mdep: ModelDeployment, context: BuildContext) -> list[Problem]:
         ModelVolume.parse(mdep.spec.model.uri)
     except ValueError as error:
         problems.append(Problem(Reason.INVALID_SPEC, str(error)))
+    if mdep.spec.access is not None:
+        problems += _check_keys(mdep.spec.access.jwt.jwks)
     unsupported = any(problem.reason is Reason.UNSUPPORTED_ENGINE_VERSION for problem in problems)
     if context.engine_image(engine) is None and not unsupported:
         known = ", ".join(sorted(context.images.engines.get(engine.name, {}))) or "none"
@@ -32,3 +37,16 @@ def validate(mdep: ModelDeployment, context: BuildContext) -> list[Problem]:
             )
         )
     return problems
+
+
+def _check_keys(source: Jwks) -> list[Problem]:
+    """Of a mounted or fetched key set the operator sees nothing: the sidecar refuses every token until it has good keys."""
+    if source.inline is not None and (wrong := jwks.problem_with(source.inline)):
+        return [Problem(Reason.INVALID_KEY_SET, f"spec.access.jwt.jwks.inline {wrong}")]
+    try:
+        keys_port(source)
+    except ValueError as error:
+        return [
+            Problem(Reason.INVALID_KEY_SET, f"spec.access.jwt.jwks.url: {error}; write a port from 1 to 65535, or none for 443")
+        ]
+    return []
