@@ -16,6 +16,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 ISSUER: Final = "https://issuer.example.com"
 AUDIENCE: Final = "models"
 
+_CURVES: Final[dict[str, ec.EllipticCurve]] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -29,9 +30,7 @@ class SigningKey:
     @cached_property
     def private(self) -> Key:
         if self.algorithm.startswith("ES"):
-            return ec.generate_private_key(
-                {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}[self.algorithm]()
-            )
+            return ec.generate_private_key(_CURVES[self.algorithm])
         if self.algorithm == "EdDSA":
             return ed25519.Ed25519PrivateKey.generate()
         return rsa.generate_private_key(65537, 2048)
@@ -53,7 +52,7 @@ class SigningKey:
         """A token whose header is just this one, `alg` too, which a library would refuse to write; signed with this key."""
         part = f"{encoded(header)}.{encoded(_claims(claims))}"
         signer = jwt.get_algorithm_by_name(self.algorithm)
-        return f"{part}.{_base64url(signer.sign(part.encode(), self.private))}"
+        return f"{part}.{base64url(signer.sign(part.encode(), self.private))}"
 
 
 def key_set(*keys: SigningKey) -> str:
@@ -62,7 +61,7 @@ def key_set(*keys: SigningKey) -> str:
 
 def encoded(part: dict[str, Any]) -> str:
     """A header or a payload as it stands in a token."""
-    return _base64url(json.dumps(part).encode())
+    return base64url(json.dumps(part).encode())
 
 
 def unsigned(header: dict[str, Any], claims: dict[str, Any] | None = None, signature: str = "") -> str:
@@ -90,5 +89,5 @@ def _jwk(key: Any) -> dict[str, Any]:
     return dict(OKPAlgorithm.to_jwk(key, as_dict=True))
 
 
-def _base64url(raw: bytes) -> str:
+def base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -22,9 +22,14 @@ class Answer:
 class Connection:
     """One connection, on which requests may follow each other."""
 
-    def __init__(self, port: int, receive_buffer_bytes: int | None = None) -> None:
-        """A small receive buffer is that of a client which reads slowly: what it does not read stays with the server."""
+    def __init__(self, port: int, receive_buffer_bytes: int | None = None, source: str = "") -> None:
+        """A small receive buffer is that of a client which reads slowly: what it does not read stays with the server.
+
+        `source` is the address to come from.
+        """
         self._socket = socket.socket()
+        if source:
+            self._socket.bind((source, 0))
         if receive_buffer_bytes is not None:  # before the connection is made, which tells the other side
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self._socket.settimeout(20)
@@ -61,6 +66,23 @@ class Connection:
     def answer(self) -> Answer:
         response = self.begun()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+    def status(self) -> int:
+        """That of an answer which has a length, for when there are thousands of them."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self._received()
+        head, _, body = received.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        while len(body) < length:
+            body += self._received()
+        return int(head.split()[1])
+
+    def _received(self) -> bytes:
+        read = self._socket.recv(65536)
+        if not read:
+            raise ConnectionError("the connection ended")
+        return read
 
     def line(self) -> bytes:
         """The status line of an interim answer, which has nothing else."""
