@@ -3,8 +3,9 @@
 import base64
 import itertools
 import json
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 
 from tests.audit import Audit
 from tests.cluster.controlplane import ControlPlane, control_plane_alone
+from tests.control_plane.fault_proxy import FaultProxy
 from tests.control_plane.process import ROOT, OperatorProcess
 from tests.control_plane.world import World
 from tests.objects import NAMESPACE, Object, Objects
@@ -88,6 +90,36 @@ def operator_process(api: Api, objects: Objects, tmp_path_factory: pytest.TempPa
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
 
 
+@pytest.fixture
+def proxy(api: Api) -> Iterator[FaultProxy]:
+    """Between an operator and the API server, for one that is started with `behind`."""
+    with FaultProxy(api.plane.api) as running:
+        yield running
+
+
+@pytest.fixture
+def another_operator(operator_process: OperatorProcess, tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
+    """Makes operators of the test's own, not started: by name, with settings over the usual ones, perhaps behind a proxy."""
+    made: list[OperatorProcess] = []
+
+    def make(name: str, settings: Object | None = None, behind: FaultProxy | None = None) -> OperatorProcess:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "operator.json").write_text(json.dumps({**SETTINGS, **(settings or {})}))
+        kubeconfig = json.loads(operator_process.kubeconfig.read_text())
+        if behind is not None:
+            kubeconfig["clusters"][0]["cluster"]["server"] = behind.server
+        (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
+        made.append(OperatorProcess(folder / "kubeconfig", folder / "operator.json", folder / "operator.log"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        if each.running:
+            each.stop(signal.SIGKILL)
+        assert "Traceback" not in each.log.read_text(), each.tail()
+
+
 @pytest.fixture(scope="module")
 def operator_of_module(operator_process: OperatorProcess) -> Iterator[OperatorProcess]:
     """Stopped at the end of each test file: other files write objects that it must not act on."""
@@ -117,7 +149,7 @@ def world(api: Api, objects: Objects, request: pytest.FixtureRequest) -> Iterato
 
 
 def service_account(plane: ControlPlane, objects: Objects) -> Object:
-    """A kubeconfig with the token of a service account that has exactly the rules of the chart's ClusterRole."""
+    """A kubeconfig with the token of a service account that has exactly the rules of the chart's ClusterRole and Role."""
     objects.create(NAMESPACE, None, {"metadata": {"name": SYSTEM}})
     account = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts"
     objects.request("POST", account, {"metadata": {"name": "fairlead-operator"}})
@@ -125,12 +157,16 @@ def service_account(plane: ControlPlane, objects: Objects) -> Object:
     rules = yaml.safe_load(chart[chart.index("rules:") :])
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     objects.request("POST", f"{rbac}/clusterroles", {"metadata": {"name": "fairlead-operator"}, **rules})
-    binding = {
-        "metadata": {"name": "fairlead-operator"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "fairlead-operator"},
-        "subjects": [{"kind": "ServiceAccount", "name": "fairlead-operator", "namespace": SYSTEM}],
-    }
-    objects.request("POST", f"{rbac}/clusterrolebindings", binding)
+    role = (ROOT / "charts/fairlead/templates/role.yaml").read_text()
+    own = yaml.safe_load(role[role.index("rules:") :].replace('{{ include "fairlead.operatorName" . }}', "fairlead-operator"))
+    objects.request("POST", f"{rbac}/namespaces/{SYSTEM}/roles", {"metadata": {"name": "fairlead-operator"}, **own})
+    for kind, path in (("ClusterRole", "clusterrolebindings"), ("Role", f"namespaces/{SYSTEM}/rolebindings")):
+        binding = {
+            "metadata": {"name": "fairlead-operator"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "fairlead-operator"},
+            "subjects": [{"kind": "ServiceAccount", "name": "fairlead-operator", "namespace": SYSTEM}],
+        }
+        objects.request("POST", f"{rbac}/{path}", binding)
     token = objects.request("POST", f"{account}/fairlead-operator/token", {"spec": {"expirationSeconds": 7200}})["status"][
         "token"
     ]
