@@ -115,6 +115,28 @@ async def test_a_hang_blocks_one_thread_and_nothing_else_and_ends(gpu: FakeGPU) 
     until("the thread has ended", lambda: nvml_threads() == before - 1, seconds=5, every=0.01)
 
 
+async def test_readers_at_the_same_time_share_one_answer() -> None:
+    """The watch reads while the end of warm-up does."""
+    asked, answer = [], threading.Event()
+
+    def read() -> tuple[Device, ...]:
+        asked.append(1)
+        answer.wait(5)
+        return ()
+
+    reader = GpuReader(read, deadline=5)
+    both = asyncio.gather(reader.read(), reader.read())
+    async with asyncio.timeout(5):
+        while not asked:
+            await asyncio.sleep(0)
+    answer.set()
+    assert await both == [(), ()]
+    assert asked == [1]
+    assert await reader.read() == ()
+    assert asked == [1, 1]
+    reader.close()
+
+
 async def test_an_answer_after_the_loop_is_gone_hurts_nobody() -> None:
     asked, answer = threading.Event(), threading.Event()
 

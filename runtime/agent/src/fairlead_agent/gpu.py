@@ -114,20 +114,22 @@ class GpuReader:
 
         Raises:
             GpuError: as Nvml.read, or NVMLHung when no answer came within the deadline. The question stays open then, and
-                its answer, if it comes, is the answer to a later call.
+                its answer, if it comes, is the answer to a later call. Calls at the same time share one answer.
         """
-        if self._pending is None:
+        pending = self._pending
+        if pending is None:
             loop = asyncio.get_running_loop()
-            self._pending = loop.create_future()
+            self._pending = pending = loop.create_future()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="nvml", daemon=True)
                 self._thread.start()
-            self._questions.put((loop, self._pending))
-        done, _ = await asyncio.wait([self._pending], timeout=self._deadline)
+            self._questions.put((loop, pending))
+        done, _ = await asyncio.wait([pending], timeout=self._deadline)
         if not done:
             raise GpuError(Problem(Reason.NVML_HUNG, f"NVML has not answered for {self._deadline:.0f} s"))
-        answered, self._pending = self._pending, None
-        return answered.result()
+        if self._pending is pending:  # two callers may wait for one answer
+            self._pending = None
+        return pending.result()
 
     def close(self) -> None:
         """Lets the thread end, if it is not lost in NVML."""
