@@ -77,8 +77,8 @@ async def read_stream(response: aiohttp.ClientResponse, seconds: float, tokens: 
             return False, chunks, f"error: {event['error']}"
         for choice in event.get("choices", []):
             finish = choice.get("finish_reason") or finish
-        if seconds:  # keep to a straight line from the first chunk to the last
-            ahead = seconds * chunks / tokens - (time.monotonic() - start)
+        if seconds:  # keep to a straight line from the first token to the last; a busy engine puts several into one chunk
+            ahead = seconds * event["usage"]["completion_tokens"] / tokens - (time.monotonic() - start)
             if ahead > 0:
                 await asyncio.sleep(ahead)
     return done, chunks, finish
@@ -92,6 +92,7 @@ async def one(session: aiohttp.ClientSession, options: Options, kind: Kind, numb
         "model": options.model,
         "messages": [{"role": "user", "content": f"{kind} {number}"}],
         "stream": True,
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         "max_tokens": tokens,
         "ignore_eos": True,
     }
