@@ -63,9 +63,15 @@ def until(what: str, holds: Callable[[], bool]) -> None:
 @contextmanager
 def sidecar(bootstrap: Bootstrap, engine_port: int, change: Callable[[Any], Any] | None = None) -> Iterator[Sidecar]:
     """Run Envoy until the block ends. `change` maps each leaf of the bootstrap, to make a limit small enough to reach."""
-    http, metrics, admin = free_ports(3)
-    ports = {names.HTTP_PORT: http, names.METRICS_PORT: metrics, names.ADMIN_PORT: admin, names.ENGINE_PORT: engine_port}
-    config = _mapped(bootstrap, lambda key, leaf: ports[leaf] if key == "port_value" else leaf)
+    http, metrics, admin, keys = free_ports(4)
+    ports = {
+        names.HTTP_PORT: http,
+        names.METRICS_PORT: metrics,
+        names.ADMIN_PORT: admin,
+        names.KEYS_PORT: keys,
+        names.ENGINE_PORT: engine_port,
+    }
+    config = _mapped(bootstrap, lambda key, leaf: ports.get(leaf, leaf) if key == "port_value" else leaf)
     if change is not None:
         config = _mapped(config, lambda _, leaf: change(leaf))
     with tempfile.TemporaryDirectory() as folder:

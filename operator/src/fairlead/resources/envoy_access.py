@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PEER_HEADER: Final = "x-fairlead-peer"
 """Set by the sidecar itself to the address of who is connected, after all x-fairlead- headers of the client's are gone."""
-AGENT_ADDRESS: Final = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
 """From where the agent asks GET /health through the sidecar, without a token. Whoever else connects from there is in the pod."""
 
 CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
@@ -25,8 +25,9 @@ FETCH_AGAIN: Final = "300s"
 """How soon a new key of the issuer's is known, at most. Issuers publish keys hours before they sign with them."""
 FETCH_AGAIN_AFTER_FAILURE: Final = "5s"
 """Until then the keys that were had last are good; where there are none yet, every request gets 401."""
-READ_AGAIN: Final = "10s"
-"""How soon a ConfigMap that the kubelet has written anew is read (the kubelet takes up to 90 s to do so)."""
+READ_AGAIN: Final = "15s"
+"""How soon a ConfigMap that the kubelet has written anew is read (the kubelet takes up to 90 s to do so). Envoy asks 5 s earlier,
+and without a pause where that leaves none."""
 KEY_SET_BYTES: Final = 2**20
 """A ConfigMap is no larger."""
 
@@ -57,7 +58,6 @@ class AccessParts:
     filters: list[dict[str, Any]] = field(default_factory=list)
     listeners: list[dict[str, Any]] = field(default_factory=list)
     clusters: list[dict[str, Any]] = field(default_factory=list)
-    bootstrap_extensions: list[dict[str, Any]] = field(default_factory=list)
     peer_header: str = ""
     """Name of the header that the sidecar sets to the peer's address; empty: none."""
     access_log: dict[str, str] = field(default_factory=dict)
@@ -67,12 +67,11 @@ class AccessParts:
 def access_parts(access: Access | None) -> AccessParts:
     if access is None:
         return AccessParts()
-    listeners, clusters, extensions = _sources(access.jwt.jwks)
+    listeners, clusters = _sources(access.jwt.jwks)
     return AccessParts(
         filters=[_authentication(access.jwt), _authorization()],
         listeners=listeners,
         clusters=clusters,
-        bootstrap_extensions=extensions,
         peer_header=PEER_HEADER,
         stats=[{"safe_regex": {"regex": rf"http\.ingress_http\.({_STATS})"}}],
         access_log={"subject": f"%DYNAMIC_METADATA({_FILTER}:payload:sub):128%"},
@@ -109,7 +108,7 @@ def _authentication(jwt: Jwt) -> dict[str, Any]:
         "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         providers={"issuer": provider, "nobody": nobody},
         rules=[
-            {"match": {"path": "/health", "headers": [_exact(":method", "GET"), _exact(PEER_HEADER, AGENT_ADDRESS)]}},
+            {"match": {"path": "/health", "headers": [_exact(":method", "GET"), _exact(PEER_HEADER, LOOPBACK)]}},
             {
                 "match": {
                     **everything,
@@ -128,7 +127,7 @@ def _authorization() -> dict[str, Any]:
         "permissions": [
             {"and_rules": {"rules": [{"url_path": {"path": {"exact": "/health"}}}, {"header": _exact(":method", "GET")}]}}
         ],
-        "principals": [{"header": _exact(PEER_HEADER, AGENT_ADDRESS)}],
+        "principals": [{"header": _exact(PEER_HEADER, LOOPBACK)}],
     }
     token = {
         "permissions": [{"any": True}],
@@ -174,18 +173,20 @@ def _keys(jwks: Jwks) -> dict[str, Any]:
     }
 
 
-def _sources(jwks: Jwks) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Listeners, clusters and extensions that the keys come through."""
+def _sources(jwks: Jwks) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Listeners and clusters that the keys come through."""
     if jwks.url is not None:
-        return [], [_remote(jwks.url)], []
+        return [], [_remote(jwks.url)]
     if jwks.config_map_key_ref is not None:
-        extension = _named("envoy.bootstrap.internal_listener", "extensions.bootstrap.internal_listener.v3.InternalListener")
-        return [_mounted()], [_cluster("STATIC", {"envoy_internal_address": {"server_listener_name": "keys"}})], [extension]
-    return [], [], []
+        return [_mounted()], [_cluster("STATIC", _at(LOOPBACK, names.KEYS_PORT))]
+    return [], []
 
 
 def _mounted() -> dict[str, Any]:
-    """A listener without a port, for this Envoy alone: it answers with the file and follows the kubelet's changes of it."""
+    """A listener on loopback that answers with the file and follows the kubelet's changes of it.
+
+    (One of Envoy's internal listeners, without a port, would not do: the keys are fetched on its main thread, which has none.)
+    """
     body = {"filename": f"{names.KEYS_PATH}/{names.KEYS_FILE}", "watched_directory": {"path": names.KEYS_PATH}}
     routes = {
         "name": "keys",
@@ -205,12 +206,19 @@ def _mounted() -> dict[str, Any]:
         http_filters=[_named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", dynamic_stats=False)],
         route_config=routes,
     )
-    return {"name": "keys", "stat_prefix": "keys", "internal_listener": {}, "filter_chains": [{"filters": [manager]}]}
+    return {
+        "name": "keys",
+        "stat_prefix": "keys",
+        "address": _at(LOOPBACK, names.KEYS_PORT),
+        # A flood of clients must not keep the keys away.
+        "ignore_global_conn_limit": True,
+        "filter_chains": [{"filters": [manager]}],
+    }
 
 
 def _remote(url: str) -> dict[str, Any]:
     """The issuer's server, with a certificate for just its name from a public authority. Envoy follows no redirect."""
-    host, port = urlsplit(url).hostname, urlsplit(url).port or _HTTPS
+    host, port = urlsplit(url).hostname or "", urlsplit(url).port or _HTTPS
     tls = _named(
         "envoy.transport_sockets.tls",
         "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
@@ -223,8 +231,7 @@ def _remote(url: str) -> dict[str, Any]:
             },
         },
     )
-    address = {"socket_address": {"address": host, "port_value": port}}
-    return {**_cluster("LOGICAL_DNS", address), "dns_lookup_family": "ALL", "transport_socket": tls}
+    return {**_cluster("LOGICAL_DNS", _at(host, port)), "dns_lookup_family": "ALL", "transport_socket": tls}
 
 
 def _cluster(kind: str, address: dict[str, Any]) -> dict[str, Any]:
@@ -238,6 +245,10 @@ def _cluster(kind: str, address: dict[str, Any]) -> dict[str, Any]:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
+
+
+def _at(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _exact(header: str, value: str) -> dict[str, Any]:

@@ -41,12 +41,13 @@ SHM_PATH: Final = "/dev/shm"  # noqa: S108  as above
 MODEL_VOLUME: Final = "model"
 MODEL_PATH: Final = "/models"
 
-# Ports of a pod. The engine, the agent's drain and Envoy's admin listen on loopback only.
+# Ports of a pod. The engine, the agent's drain, Envoy's admin and its own copy of mounted keys are on loopback only.
 HTTP_PORT: Final = 8000
 ENGINE_PORT: Final = 8001
 AGENT_PORT: Final = 8002
 DRAIN_PORT: Final = 8003
 METRICS_PORT: Final = 8004
+KEYS_PORT: Final = 8005
 ADMIN_PORT: Final = 9901
 SERVICE_PORT: Final = 80
 
