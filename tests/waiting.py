@@ -11,6 +11,21 @@ class DeadlineError(AssertionError):
     """What was waited for did not happen in time; the message says what, how long, and what was last seen."""
 
 
+def always(what: str, probe: Callable[[], object], *, seconds: float, every: float = 0.5) -> int:
+    """Call probe again and again for so long, and return how often. The first time that it raises or is falsy ends it.
+
+    Raises:
+        AssertionError: it did not hold; or whatever the probe raised.
+    """
+    start = time.monotonic()
+    looks = 0
+    while time.monotonic() - start <= seconds:
+        assert probe(), f"after {time.monotonic() - start:.1f} s: not {what}"
+        looks += 1
+        time.sleep(every)
+    return looks
+
+
 def until(
     what: str, probe: Callable[[], T | None], *, seconds: float, every: float = 0.5, describe: Callable[[], str] | None = None
 ) -> T:

@@ -1,6 +1,6 @@
 """First-token times right after Ready, with warm-up on and off, against the steady median of the same engine.
 
-    make bench-warmup        (needs `make cluster-up images` and an installed chart)
+    make bench-warmup        (it installs the chart)
 
 The engine is not eager, so the first requests after a start pay for what a start leaves undone. Both variants run one after the
 other in the same cluster; each row is one ModelDeployment with one replica. The floor is the steady median: what a request costs
@@ -30,9 +30,9 @@ times = []
 for number in range(count):
     connection = http.client.HTTPConnection(host, port, timeout=120)
     connection.connect()
-    # as chat prompts do, each has another length
+    # as chat prompts do, each has another length, and another beginning: the prefix cache is no warm-up
     body = json.dumps({"model": "tiny", "stream": True, "max_tokens": 8, "ignore_eos": True,
-                       "messages": [{"role": "user", "content": "word " * (1 + 37 * number % 400)}]})
+                       "messages": [{"role": "user", "content": f"{time.time_ns()} " + "word " * (1 + 37 * number % 400)}]})
     start = time.perf_counter()
     connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
     answer = connection.getresponse()

@@ -1,7 +1,6 @@
 """examples/quickstart.yaml as a user applies it: two replicas of real vLLM behind real Envoy, and an answer that streams."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,6 @@ def test_errors_have_the_shape_that_clients_of_the_api_parse(world: World) -> No
 def test_access_log_has_the_request_and_not_the_prompt(world: World) -> None:
     secret = "a-prompt-that-nobody-may-read"  # noqa: S105
     header = "Bearer a-token-that-nobody-may-read"
-    began = time.time()
     post(
         world,
         "/v1/completions?key=a-query-that-nobody-may-read",
@@ -110,7 +108,6 @@ def test_access_log_has_the_request_and_not_the_prompt(world: World) -> None:
         ]
     )
     assert "nobody-may-read" not in everything
-    assert began
 
 
 @pytest.mark.usefixtures("quickstart")

@@ -151,6 +151,8 @@ class Agents:
                     *command,
                     "--termination-log",
                     str(folder / "termination-log"),
+                    "--faults",
+                    str(folder / "faults.json"),
                     "--",
                     f"/models/{folder.name}",
                     f"--port={engine}",

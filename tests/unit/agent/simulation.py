@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairlead_agent.faults import Faults
 from fairlead_agent.gpu import Device, GpuError
 from fairlead_agent.http_client import Answer, Unanswered
 from fairlead_agent.readiness import Health
@@ -163,10 +164,23 @@ class Gpu:
         return (Device("GPU-1", TOTAL, used, TOTAL - used, self.ecc, 40),)
 
 
+class Kept:
+    """The pod's memory of faults, without a disk."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+
+    def load(self) -> Faults:
+        return self.faults
+
+    def save(self, faults: Faults) -> None:
+        self.faults = faults
+
+
 class Replica:
     """Everything around the supervisor, and the supervisor."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, **changes: Any) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, faults: Kept | None = None, **changes: Any) -> None:
         self.loop = asyncio.get_running_loop()
         self.config = config(**changes)
         self.engine = Engine()
@@ -186,6 +200,7 @@ class Replica:
             (["/models/tiny"], environment or {}),
             http=self,
             gpus=self.gpu,
+            faults=faults or Kept(),
             spawner=self,
             unacknowledged=lambda: self.unacknowledged,
         )

@@ -9,7 +9,7 @@ import pytest
 
 from fairlead_agent.reasons import Phase, Problem, Reason
 from tests.unit.agent import virtual_time
-from tests.unit.agent.simulation import TOTAL, Replica
+from tests.unit.agent.simulation import TOTAL, Kept, Replica
 
 NEEDED = -(-TOTAL * 90 // 100)
 #: From a fault until /readyz says 503.
@@ -225,6 +225,28 @@ def test_a_gpu_fault_takes_it_out_and_kills_nothing(
         else:
             await replica.always(lambda: not replica.health.ready, 60)
         await replica.close()
+
+    virtual_time.run(scenario())
+
+
+@pytest.mark.parametrize(("fault", "reason"), [(worn, Reason.ECC_UNCORRECTED), (xid, Reason.XID_FATAL)])
+def test_a_fault_that_ends_the_engine_is_remembered_by_the_next_agent(fault: Callable[[Replica], None], reason: Reason) -> None:
+    """The kubelet starts the container again on the same GPU, whose counters stand where they stood at the end."""
+
+    async def scenario() -> None:
+        pod = Kept()
+        replica = Replica(faults=pod)
+        await replica.until_ready()
+        fault(replica)
+        await replica.until(lambda: not replica.health.ready, FAULT_WITHIN)
+        ecc = replica.gpu.ecc
+        replica.engine.end(1)
+        await replica.running
+        again = Replica(faults=pod)
+        again.gpu.ecc = ecc
+        await again.until(lambda: again.status["reason"] == reason, 100)
+        await again.always(lambda: not again.health.ready, 60)
+        await again.close()
 
     virtual_time.run(scenario())
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from fairlead_agent import termination
 from fairlead_agent.child import Children
 from fairlead_agent.config import Config, ConfigError, load
+from fairlead_agent.faults import FaultFile
 from fairlead_agent.gpu import GpuReader, Nvml
 from fairlead_agent.http_client import HttpClient
 from fairlead_agent.server import Pages, Server
@@ -29,7 +30,7 @@ _FAULT = 1
 logger = logging.getLogger(__name__)
 
 
-def run(config_path: Path, arguments: list[str], termination_log: Path) -> NoReturn:
+def run(config_path: Path, arguments: list[str], termination_log: Path, faults: Path) -> NoReturn:
     """Runs the agent to its end and the process with it."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s fairlead-agent %(levelname)s %(message)s", force=True
@@ -39,7 +40,7 @@ def run(config_path: Path, arguments: list[str], termination_log: Path) -> NoRet
     except ConfigError as error:
         _leave(_WRONG_USE, f"wrong configuration: {error}", (), termination_log)
     try:
-        end = asyncio.run(_run(config, arguments))
+        end = asyncio.run(_run(config, arguments, FaultFile(faults)))
     except OSError as error:
         _leave(_FAULT, f"cannot listen: {error}", (), termination_log)
     except Exception as error:
@@ -48,7 +49,7 @@ def run(config_path: Path, arguments: list[str], termination_log: Path) -> NoRet
     _leave(end.code, f"{end.problem.reason}: {end.problem.message}", end.last_lines, termination_log)
 
 
-async def _run(config: Config, arguments: list[str]) -> End:
+async def _run(config: Config, arguments: list[str], faults: FaultFile) -> End:
     loop = asyncio.get_running_loop()
     children = Children(loop)
     reader = GpuReader(Nvml().read, config.health.probe_timeout_seconds)
@@ -58,6 +59,7 @@ async def _run(config: Config, arguments: list[str]) -> End:
             (arguments, os.environ),
             http=http,
             gpus=reader,
+            faults=faults,
             spawner=children,
             unacknowledged=functools.partial(unacknowledged_bytes, config.sidecar_port),
         )

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 _USAGE = "fairlead-agent --config FILE -- ENGINE-ARGUMENT..."
 _TERMINATION_LOG = Path("/dev/termination-log")
+_FAULTS = Path("/tmp/fairlead-gpu-faults.json")  # noqa: S108  the pod's own emptyDir; only its engine shares it
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     options, engine_arguments = parse(sys.argv[1:] if argv is None else argv)
     from fairlead_agent.app import run  # noqa: PLC0415 # half a second of imports, after the handler above
 
-    run(options.config, engine_arguments, options.termination_log)
+    run(options.config, engine_arguments, options.termination_log, options.faults)
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -39,6 +40,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         default=_TERMINATION_LOG,
         metavar="FILE",
         help="where to write why the container ended (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        default=_FAULTS,
+        metavar="FILE",
+        help="what GPUs did wrong, kept over a restart of the container (default: %(default)s)",
     )
     options = parser.parse_args(own)
     if not engine:

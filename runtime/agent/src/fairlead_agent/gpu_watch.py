@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from fairlead_agent import gpu_rules, xid
@@ -11,6 +12,7 @@ from fairlead_agent.gpu import GpuError
 
 if TYPE_CHECKING:
     from fairlead_agent.config import Config
+    from fairlead_agent.faults import Faults
     from fairlead_agent.gpu import Device
     from fairlead_agent.reasons import Problem
 
@@ -25,15 +27,24 @@ class Gpus(Protocol):
         """Raises GpuError."""
 
 
+class FaultStore(Protocol):
+    """Keeps faults for the next agent in this pod."""
+
+    def load(self) -> Faults: ...
+    def save(self, faults: Faults) -> None: ...
+
+
 class GpuWatch:
     """What is known of the GPUs. `xid_problem` is for good: a GPU after a fatal Xid serves nobody until it is reset."""
 
-    def __init__(self, config: Config, gpus: Gpus) -> None:
+    def __init__(self, config: Config, gpus: Gpus, store: FaultStore) -> None:
         self._config = config
         self._gpus = gpus
-        self._state = gpu_rules.GpuState()
+        self._store = store
+        self._faults = store.load()
+        self._state = gpu_rules.GpuState(ecc=self._faults.ecc)
         self.devices: tuple[Device, ...] = ()
-        self.xid_problem: Problem | None = None
+        self.xid_problem: Problem | None = next((xid.problem(*each) for each in self._faults.xids.items()), None)
         self.xids: Counter[tuple[str, int]] = Counter()
 
     @property
@@ -66,6 +77,7 @@ class GpuWatch:
         self.xids[uuid, number] += 1
         if xid.fatal(number) and self.xid_problem is None:
             self.xid_problem = xid.problem(uuid, number)
+            self._keep(replace(self._faults, xids={uuid: number}))
 
     async def _read(self, *, decoded: bool) -> tuple[Device, ...] | Problem:
         threshold = self._config.health.failure_threshold
@@ -79,4 +91,10 @@ class GpuWatch:
         self._state = gpu_rules.observe(
             self._state, devices, floor=self._config.gpu.memory_floor_bytes, threshold=threshold, decoded=decoded
         )
+        self._keep(replace(self._faults, ecc=self._state.ecc))
         return devices
+
+    def _keep(self, faults: Faults) -> None:
+        if faults != self._faults:
+            self._faults = faults
+            self._store.save(faults)

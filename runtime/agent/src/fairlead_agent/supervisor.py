@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead_agent import drain, metrics, readiness, status
 from fairlead_agent.engines import ENGINES
-from fairlead_agent.gpu_watch import Gpus, GpuWatch
+from fairlead_agent.gpu_watch import FaultStore, Gpus, GpuWatch
 from fairlead_agent.http_client import Unanswered
 from fairlead_agent.reasons import Phase, Problem, Reason
 from fairlead_agent.sidecar import SidecarAdmin
@@ -75,6 +75,7 @@ class Supervisor:
         *,
         http: Http,
         gpus: Gpus,
+        faults: FaultStore,
         spawner: Spawner,
         unacknowledged: Callable[[], int],
     ) -> None:
@@ -89,10 +90,10 @@ class Supervisor:
         headers = self._engine.headers(self._arguments, self._environment)
         self._asker = Asker(http, self._engine, config.engine_url, headers)
         self._loop = asyncio.get_running_loop()
-        self.gpus = GpuWatch(config, gpus)
+        self.gpus = GpuWatch(config, gpus, faults)
         self._watch: EngineWatch | None = None
         self._phase = Phase.WAITING_FOR_GPU_MEMORY
-        self._start_problem = Problem(Reason.GPU_MEMORY_INSUFFICIENT, "the GPUs have not been read yet")
+        self._start_problem = Problem(Reason.ENGINE_STARTING, "the GPUs have not been read yet")
         self._stop = asyncio.Event()
         self._decoded = asyncio.Event()
         self._accepting = True
