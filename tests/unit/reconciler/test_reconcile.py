@@ -293,6 +293,22 @@ async def test_messages_wait_and_turns_do_not() -> None:
     assert "free 2" in world.condition("ReplicasAvailable")["message"]
 
 
+ACCESS: Object = {"jwt": {"issuer": "i", "audiences": ["a"], "jwks": {"url": "https://issuer.example.com/keys"}}}
+
+
+@pytest.mark.parametrize(("spec", "told"), [({}, True), ({"access": ACCESS}, False)], ids=["open", "with tokens"])
+async def test_ready_says_so_where_no_token_is_needed(spec: Object, told: bool) -> None:  # noqa: FBT001
+    world = World(mdep(spec))
+    await world.visit()
+    serving = {"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "observedGeneration": 1}
+    deployment = world.client.objects["Deployment", "ns", "chat"]
+    world.put({**deployment, "metadata": {**deployment["metadata"], "generation": 1}, "status": serving})
+    await world.visit()
+    ready = world.condition("Ready")
+    assert ready["status"] == "True"
+    assert ("open to every pod of the cluster, as spec.access is not set" in ready["message"]) == told
+
+
 async def test_news_are_told_once() -> None:
     world = World(mdep())
     world.add_pod("a", ready=False)

@@ -82,6 +82,11 @@ SITUATIONS: dict[str, tuple[Facts, list[str], str]] = {
         ["+Ready", "+ConfigurationValid", "+ReplicasAvailable", "-RolloutComplete", "-NotStalled"],
         "2/2 ready, all with the present spec",
     ),
+    "all ready, and no token needed": (
+        facts(deployment=deployment(), pods=[pod("a"), pod("b")], open_to_cluster=True),
+        ["+Ready", "+ConfigurationValid", "+ReplicasAvailable", "-RolloutComplete", "-NotStalled"],
+        "2/2 ready, all with the present spec; open to every pod of the cluster, as spec.access is not set",
+    ),
     "scaled to zero": (
         facts(wanted=0, deployment=deployment(0, 0, 0)),
         ["+ScaledToZero", "+ConfigurationValid", "+ScaledToZero", "-RolloutComplete", "-NotStalled"],

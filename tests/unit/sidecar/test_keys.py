@@ -15,6 +15,7 @@ import pytest
 
 from fairlead.resources import envoy_access, names
 from fairlead.resources.envoy import bootstrap
+from fairlead.resources.jwks import problem_with
 from tests.certificates import Authority
 from tests.ports import free_ports
 from tests.tokens import SigningKey, base64url, encoded, key_set
@@ -136,6 +137,25 @@ def test_a_shared_secret_among_the_keys_lets_nobody_in(tmp_path: Path, engine: S
         answer = ask(proxy.http, GET, "/v1/models", bearer(token))
         assert_error(answer, 403, "ForbiddenError")
         assert not engine.seen
+
+
+BESIDE: dict[str, Any] = {
+    "one for encryption": {**OLD.public_jwk, "kid": "e", "use": "enc", "alg": "ECDH-ES"},
+    "one of an unknown type": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"},
+    "one without its numbers": {"kty": "EC", "crv": "P-256"},
+    "one that is none": {},
+    "nothing": OLD.public_jwk,
+}
+
+
+@pytest.mark.parametrize("other", BESIDE.values(), ids=BESIDE)
+def test_a_good_key_works_beside_others(engine: StubEngine, other: dict[str, Any]) -> None:
+    """As the operator's own check of inline keys assumes."""
+    text = json.dumps({"keys": [other, {name: NEW.public_jwk[name] for name in ("kty", "crv", "x", "y")}]})
+    assert problem_with(text) is None
+    with sidecar(bootstrap(model_deployment({"access": access(inline=text)}).spec), engine.port) as proxy:
+        assert status(proxy, NEW.token(header={"kid": None})) == 200
+        assert status(proxy, SigningKey("other", "ES256").token(header={"kid": None})) == 401
 
 
 @dataclass

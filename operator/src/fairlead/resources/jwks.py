@@ -60,12 +60,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _unusable(key: dict[str, Any]) -> str | None:
     """Why no signature can be checked with a key."""
-    kind = key.get("kty")
+    kind = str(key.get("kty"))
     if kind not in _ALGORITHMS:
         return "kty is none of RSA, EC and OKP"
     if key.get("use", "sig") != "sig":
         return "use is not sig"
-    if "alg" in key and key["alg"] not in _ALGORITHMS[kind]:
+    if "alg" in key and str(key["alg"]) not in _ALGORITHMS[kind]:
         return f"alg is none of {', '.join(sorted(_ALGORITHMS[kind]))}"
     return {"RSA": _rsa, "EC": _elliptic, "OKP": _edwards}[kind](key)
 
