@@ -309,6 +309,49 @@ async def test_ready_says_so_where_no_token_is_needed(spec: Object, told: bool) 
     assert ("open to every pod of the cluster, as spec.access is not set" in ready["message"]) == told
 
 
+MOUNTED: Object = {
+    "access": {
+        "jwt": {"issuer": "i", "audiences": ["a"], "jwks": {"configMapKeyRef": {"name": "issuer", "key": "jwks.json"}}},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("there", "reason", "words"),
+    [
+        (None, "KeySetNotFound", "there is no ConfigMap issuer"),
+        ({}, "KeySetNotFound", "ConfigMap issuer has no key jwks.json"),
+        ({"data": {"other": ""}}, "KeySetNotFound", "ConfigMap issuer has no key jwks.json"),
+        ({"data": {"jwks.json": ""}}, "PodStarting", "container sidecar is being created"),
+        ({"binaryData": {"jwks.json": ""}}, "PodStarting", "container sidecar is being created"),
+    ],
+    ids=["no ConfigMap", "an empty one", "another key", "there", "there in binary"],
+)
+async def test_keys_that_pods_wait_for_are_named(there: Object | None, reason: str, words: str) -> None:
+    world = World(mdep(MOUNTED))
+    await world.visit()
+    if there is not None:
+        meta = {"namespace": "ns", "name": "issuer", "uid": "c", "resourceVersion": "1"}
+        world.client.objects["ConfigMap", "ns", "issuer"] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, **there}
+    world.add_pod("a", ready=False)
+    pod = world.client.objects["Pod", "ns", "a"]
+    waiting = [{"name": "sidecar", "state": {"waiting": {"reason": "PodInitializing"}}}]
+    world.put({**pod, "status": {"phase": "Pending", "initContainerStatuses": waiting}})
+    await world.visit()
+    told = world.condition("ReplicasAvailable")
+    assert told["reason"] == reason
+    assert words in told["message"]
+    assert world.condition("Stalled")["status"] == str(reason == "KeySetNotFound")
+
+
+async def test_keys_are_not_looked_for_when_no_pod_waits() -> None:
+    world = World(mdep(MOUNTED))
+    await world.visit()
+    world.add_pod("a", ready=True)
+    await world.visit()
+    assert ("get", "ConfigMap") not in world.client.calls
+
+
 async def test_news_are_told_once() -> None:
     world = World(mdep())
     world.add_pod("a", ready=False)

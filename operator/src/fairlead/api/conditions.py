@@ -85,6 +85,11 @@ class Reason(_Documented):
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded", "No new replica became ready in the time that a start may take."
     AGENT_UNREACHABLE = "AgentUnreachable", "The pod runs, and its agent does not answer the operator."
 
+    KEY_SET_NOT_FOUND = (
+        "KeySetNotFound",
+        "The ConfigMap that spec.access.jwt.jwks names, or the key in it, does not exist: no new replica can start.",
+    )
+
     # Replicas are missing, told by the agent in the pod.
     GPU_MEMORY_INSUFFICIENT = "GPUMemoryInsufficient", "Less GPU memory is free than the engine will take: its start waits."
     GPU_NOT_FOUND = "GPUNotFound", "The container sees no GPU."

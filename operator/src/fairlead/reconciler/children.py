@@ -9,7 +9,7 @@ from fairlead.api.conditions import Reason
 from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.decide import Write, controller_of, plan
 from fairlead.reconciler.diff import clashes, differences
-from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, Key, Manifest, kind_of
+from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, MODEL_DEPLOYMENT, Key, Manifest, kind_of
 from fairlead.reconciler.words import bounded
 from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import APPLIED_HASH_ANNOTATION
@@ -17,6 +17,7 @@ from fairlead.resources.names import APPLIED_HASH_ANNOTATION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fairlead.api.access import KeySetRef
     from fairlead.reconciler.client import Client
     from fairlead.reconciler.diff import Path
     from fairlead.reconciler.store import Store
@@ -57,6 +58,16 @@ class Children:
             logger.warning("refused: %s", error)
             return [Problem(Reason.APPLY_FAILED, bounded(str(error), 1000))]
         return list(steps.conflicts)
+
+    async def lacks(self, namespace: str, ref: KeySetRef) -> Problem | None:
+        """What keeps a ConfigMap that pods mount from being mounted. Kubernetes tells of it in events alone."""
+        found = await self._client.get(CONFIG_MAP, namespace, ref.name)
+        if found is None:
+            return Problem(Reason.KEY_SET_NOT_FOUND, f"there is no ConfigMap {ref.name}, which spec.access.jwt.jwks names")
+        if ref.key not in {*(found.get("data") or {}), *(found.get("binaryData") or {})}:
+            told = f"ConfigMap {ref.name} has no key {ref.key}, which spec.access.jwt.jwks names"
+            return Problem(Reason.KEY_SET_NOT_FOUND, told)
+        return None
 
     def forget(self, key: Key) -> None:
         """The ModelDeployment is gone."""

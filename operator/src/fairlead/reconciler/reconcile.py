@@ -8,6 +8,7 @@ at again first.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ class Reconciler:
         deployment = self._store.get(DEPLOYMENT, key.namespace, key.name)
         if deployment is not None and (controller_of(deployment) or {}).get("uid") != live["metadata"]["uid"]:
             deployment = None  # somebody else's, of the same name
-        pods = [view(pod) for pod in self._store.owned(POD, key) if belongs(pod, key.name)]
+        pods = await self._with_keys(key, model, [view(pod) for pod in self._store.owned(POD, key) if belongs(pod, key.name)])
         answers = await self._agents.ask((pod.name, pod.address) for pod in pods if pod.address)
         wanted = model.spec.replicas if model is not None else 0
         if invalid and deployment is not None:
@@ -137,6 +138,13 @@ class Reconciler:
             pods=pods,
             agents={pod.name: self._fair(pod, answers[pod.name]) for pod in pods if pod.name in answers},
         )
+
+    async def _with_keys(self, key: Key, model: ModelDeployment | None, pods: list[PodView]) -> list[PodView]:
+        """The pods, those that do not start for want of the issuer's keys with that for a reason; a read only if some do not."""
+        ref = model.spec.access.jwt.jwks.config_map_key_ref if model is not None and model.spec.access is not None else None
+        waiting = [pod for pod in pods if pod.problem is not None and pod.problem.reason is Reason.POD_STARTING]
+        lack = await self._children.lacks(key.namespace, ref) if ref is not None and waiting else None
+        return pods if lack is None else [replace(pod, problem=lack) if pod in waiting else pod for pod in pods]
 
     def _fair(self, pod: PodView, answer: Problem) -> Problem:
         """An agent that has only just been started may be silent."""
