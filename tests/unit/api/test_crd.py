@@ -8,6 +8,7 @@ import yaml
 from fairlead.api import crd, generated
 from fairlead.api.engine_env import FORCED_ENV, REFUSED_ENV
 from fairlead.api.engine_flags import OWNED_FLAGS, REFUSED_FLAGS
+from fairlead.api.engine_values import FLAG_VALUES
 from fairlead.api.markers import ALLOWABLE, VALIDATIONS
 from fairlead.api.model_deployment import ModelDeployment
 from fairlead.api.schema import structural
@@ -101,7 +102,7 @@ def test_the_status_begins_unseen() -> None:
 def test_flags_are_either_owned_or_refused() -> None:
     assert not set(OWNED_FLAGS) & set(REFUSED_FLAGS)
     refused = {rule[ALLOWABLE] for rule in rules(ROOT) if ALLOWABLE in rule}
-    assert refused == set(REFUSED_FLAGS)
+    assert refused == set(REFUSED_FLAGS) | set(FLAG_VALUES)
 
 
 def test_what_is_forced_is_refused() -> None:
@@ -130,10 +131,10 @@ def test_the_chart_guards_each_refused_flag_and_nothing_else() -> None:
         text,
         re.MULTILINE | re.DOTALL,
     )
-    assert [flag for flag, _ in guards] == sorted(REFUSED_FLAGS)
+    assert [flag for flag, _ in guards] == sorted(REFUSED_FLAGS) + sorted(FLAG_VALUES)
     for flag, guarded in guards:
         (rule,) = yaml.safe_load(guarded)
-        assert rule["message"].startswith(f"--{flag} is refused: ")
+        assert re.match(rf"--{flag} is refused( with this value)?: ", rule["message"])
     assert parsed(re.sub(r"^ *\{\{-.*\n", "", text, flags=re.MULTILINE)) == parsed(crd.plain())
 
 

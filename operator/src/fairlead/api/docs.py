@@ -15,6 +15,7 @@ from fairlead.api.conditions import ConditionType, Reason
 from fairlead.api.crd import root_schema
 from fairlead.api.engine_env import FORCED_ENV, REFUSED_ENV
 from fairlead.api.engine_flags import OWNED_FLAGS, REFUSED_FLAGS, REFUSED_JSON_KEYS
+from fairlead.api.engine_values import FLAG_VALUES, KEY_VALUES, key_to_allow
 from fairlead.api.generated import Generated, main
 from fairlead.api.markers import VALIDATIONS
 
@@ -78,8 +79,20 @@ def engine_flags_page() -> str:
         "create a ModelDeployment can set `spec.engine.image`, and with it run any program in that namespace: the list keeps a "
         "flag from being set without thinking, it is no wall.\n\n"
         + _rows(("Flag", "Why"), [(f"`{k}`", v) for k, v in sorted(REFUSED_FLAGS.items())])
-        + "\nKeys inside JSON values that do the same, refused in the same way:\n\n"
+        + "\nKeys inside JSON values that do the same, refused in the same way; `module_path` also at a longer key's end:\n\n"
         + _rows(("Key", "Why"), [(f"`{k}`", v) for k, v in sorted(REFUSED_JSON_KEYS.items())])
+        + "\nFlags and keys that are refused only with a value that names Python code, and what `engine.allowedFlags` calls "
+        "them:\n\n"
+        + _rows(
+            ("Flag, key", "To allow any value", "Instead"),
+            [
+                *((f"`{flag}`", f"`{flag}`", values.instead) for flag, values in sorted(FLAG_VALUES.items())),
+                *(
+                    (f"`{flag}`, `{key}`", f"`{key_to_allow(flag, key)}`", values.instead)
+                    for (flag, key), values in sorted(KEY_VALUES.items())
+                ),
+            ],
+        )
         + "\n## Environment\n\nAlways set:\n\n"
         + _rows(("Name", "Value"), [(f"`{k}`", f"`{v}`") for k, v in FORCED_ENV.items()])
         + "\nRefused in `spec.engine.env`, besides those:\n\n"

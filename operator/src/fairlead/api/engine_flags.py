@@ -7,9 +7,9 @@ takes one out of the list. Names are those of the engine's long flags, without t
 
 from __future__ import annotations
 
+from fairlead.api.engine_values import LOADS_CODE, MODULE_PATH, VALUE_RULES
 from fairlead.api.markers import Cel
 
-_LOADS_CODE = "it loads Python code that the value names into the engine"
 _ONE_GPU = "a replica has one GPU and one process group in this release; use replicas for more throughput"
 _NETWORK = "the engine listens on loopback only and the sidecar serves the network"
 _TLS = "TLS ends at the sidecar, not at the engine"
@@ -76,15 +76,15 @@ OWNED_FLAGS: dict[str, str] = {
 
 REFUSED_FLAGS: dict[str, str] = {
     "trust-remote-code": "it runs Python code that comes with the model",
-    "middleware": _LOADS_CODE,
-    "tool-parser-plugin": _LOADS_CODE,
-    "reasoning-parser-plugin": _LOADS_CODE,
-    "io-processor-plugin": _LOADS_CODE,
-    "logits-processors": _LOADS_CODE,
-    "worker-cls": _LOADS_CODE,
-    "worker-extension-cls": _LOADS_CODE,
-    "scheduler-cls": _LOADS_CODE,
-    "model-class-overrides": _LOADS_CODE,
+    "middleware": LOADS_CODE,
+    "tool-parser-plugin": LOADS_CODE,
+    "reasoning-parser-plugin": LOADS_CODE,
+    "io-processor-plugin": LOADS_CODE,
+    "logits-processors": LOADS_CODE,
+    "worker-cls": LOADS_CODE,
+    "worker-extension-cls": LOADS_CODE,
+    "scheduler-cls": LOADS_CODE,
+    "model-class-overrides": LOADS_CODE,
     "logging-config": "its file or formatter can name Python code that the engine then loads; log-level sets the level",
     "log-config-file": "the file can name Python code that the engine then loads; log-level sets the level",
     "tool-server": "it lets the engine call other servers, or run code that the model has written",
@@ -101,15 +101,15 @@ REFUSED_FLAGS: dict[str, str] = {
 """Flag -> why."""
 
 REFUSED_JSON_KEYS: dict[str, str] = {
-    "reasoning_parser_plugin": _LOADS_CODE,
+    "reasoning_parser_plugin": LOADS_CODE,
     "pylogging_config_file": "the file can name Python code that the engine then loads",
-    "kv_connector_module_path": _LOADS_CODE,
-    "ec_connector_module_path": _LOADS_CODE,
-    "spec_module_path": _LOADS_CODE,
-    "encoder_cache_manager_cls": _LOADS_CODE,
+    "encoder_cache_manager_cls": LOADS_CODE,
+    "inductor_passes": "it loads Python code that its values name into the engine",
+    MODULE_PATH: LOADS_CODE,
     "trust_remote_code": "it runs Python code that comes with the model",
 }
-"""Keys inside JSON-valued flags that do what a refused flag does. The operator looks for them; CEL cannot read JSON."""
+"""Keys inside JSON-valued flags that do what a refused flag does, module_path at the end of a longer one too. The operator looks
+for them; CEL cannot read JSON."""
 
 # The two whose value is a JSON object, which vLLM also takes key by key: --profiler-config.profiler torch.
 _JSON_FLAGS = frozenset({"logging-config", "model-class-overrides", "profiler-config"})
@@ -126,6 +126,11 @@ def refused_message(flag: str) -> str:
         f"--{flag} is refused: {REFUSED_FLAGS[flag]}. Remove it, or have a cluster admin add {flag} "
         "to the chart's engine.allowedFlags"
     )
+
+
+def refused_key(key: str) -> str:
+    """Why a key within JSON is refused; empty if it is not."""
+    return REFUSED_JSON_KEYS[MODULE_PATH] if key.endswith(MODULE_PATH) else REFUSED_JSON_KEYS.get(key, "")
 
 
 def _absent(flag: str) -> str:
@@ -159,6 +164,7 @@ ARGS_RULES: tuple[Cel, ...] = (
         Cel(rule=_absent(flag), message=refused_message(flag), reason="FieldValueForbidden", allowable_flag=flag)
         for flag in sorted(REFUSED_FLAGS)
     ),
+    *VALUE_RULES,
     *(Cel(rule=_absent(flag), message=owned_message(flag), reason="FieldValueForbidden") for flag in sorted(OWNED_FLAGS)),
 )
 """The rules of spec.engine.args."""

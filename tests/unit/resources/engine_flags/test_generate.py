@@ -47,6 +47,11 @@ def test_the_excerpt() -> None:
     assert parse(EXCERPT).flags == EXPECTED
 
 
+def test_what_is_suggested_is_all_there_is_where_any_other_value_would_load_code() -> None:
+    flags = parse("  --distributed-executor-backend ['mp', 'uni']\n  --mode ['mp', 'uni']\n").flags
+    assert flags == {"distributed-executor-backend": Flag("choice", choices=("mp", "uni")), "mode": Flag("string")}
+
+
 def test_no_flag_is_missed() -> None:
     """As many as a plain search finds: an option's line begins with exactly two spaces and two dashes."""
     assert len(parse(EXCERPT).flags) == len(re.findall(r"^  --[a-z]", EXCERPT, re.MULTILINE))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fairlead.api.conditions import Reason
 from fairlead.api.engine import Engine
 from fairlead.api.engine_flags import OWNED_FLAGS, REFUSED_FLAGS, REFUSED_JSON_KEYS
+from fairlead.api.engine_values import FLAG_VALUES, KEY_VALUES, key_to_allow
 from fairlead.resources.engine_flags.flag import Flag
 from fairlead.resources.engine_flags.tables import VERSIONS, table
 from fairlead.resources.engine_flags.validate import check_args, check_engine
@@ -72,6 +73,32 @@ WRONG: list[tuple[str, int | str, Reason, str]] = [
     ("structured-outputs-config.reasoning_parser_plugin", "/models/x.py", REFUSED, "the key reasoning_parser_plugin is refused"),
     ("kv-transfer-config", '{"a": [{"kv_connector_module_path": "m"}]}', REFUSED, "the key kv_connector_module_path is refused"),
     ("kv-transfer-config.kv_connector_extra_config", '{"spec_module_path": "m"}', REFUSED, "the key spec_module_path is refused"),
+    ("kv-transfer-config", '{"x": {"secondary_tiers": [{"type": "C", "module_path": "m"}]}}', REFUSED, "the key module_path is"),
+    ("kv-transfer-config", '{"x": {"cache_policy_module_path": "m"}}', REFUSED, "the key cache_policy_module_path is refused"),
+    ("kv-transfer-config.kv_connector_module_path", "m", REFUSED, "add kv-connector-module-path to the chart's"),
+    ("ec-transfer-config", '{"ec_connector_module_path": "m"}', REFUSED, "the key ec_connector_module_path is refused"),
+    ("kv-transfer-config", '{"x": [{"backpressure": {"backpressure_cls": "m.C"}}]}', REFUSED, "the key backpressure_cls is"),
+    ("kv-transfer-config", '{"x": [{"backpressure": {"policy_cls": "m.C"}}]}', REFUSED, "the key policy_cls is refused"),
+    ("kv-transfer-config", '{"x": [{"type": "kvcr", "policy": "m.C"}]}', REFUSED, "the key policy is refused"),
+    ("distributed-executor-backend", "evil.mod.Exec", REFUSED, "write one of external_launcher, mp, ray, uni, or have"),
+    ("distributed-executor-backend", "mpp", REFUSED, "write one of external_launcher, mp, ray, uni, or have"),
+    ("distributed-executor", "evil.mod.Exec", REFUSED, "--distributed-executor-backend is refused"),
+    ("compilation-config", '{"mode": 1, "backend": "evil.mod.f"}', REFUSED, "add compilation-config-backend to the chart's"),
+    ("compilation-config", '{"backend": ["inductor"]}', REFUSED, "the key backend is refused"),
+    ("compilation-config.backend", "evil.mod.f", REFUSED, "write one of aot_eager, cudagraphs, eager, inductor,"),
+    ("compilation-config.backend+", "inductor", REFUSED, "the key backend is refused"),
+    ("compilation-config.inductor_passes.post_grad_custom_post_pass", "os.abort", REFUSED, "the key inductor_passes is refused"),
+    ("compilation-config", '{"inductor_passes": {"a": "os.abort"}}', REFUSED, "the key inductor_passes is refused"),
+    ("cc.backend", "evil.mod.f", UNKNOWN, "write compilation-config, "),
+    ("O.backend", "evil.mod.f", UNKNOWN, "no flag --O"),
+    ("-O.backend", "evil.mod.f", UNKNOWN, "no flag ---O"),
+    ("optimization-level.backend", "evil.mod.f", UNKNOWN, "has no parts"),
+    ("speculative-config", '{"method": "custom_class", "model": "evil.mod.Cls"}', REFUSED, "the key method is refused"),
+    ("speculative-config", '{"model": "evil.mod.Cls"}', REFUSED, "the key model is refused"),
+    ("speculative-config.method", "custom_class", REFUSED, "add speculative-config-method to the chart's"),
+    ("speculative-config.model", "evil.Cls", REFUSED, "add speculative-config-model to the chart's"),
+    ("spec-method", "custom_class", REFUSED, "into the engine; write another method, or have"),
+    ("spec-model", "evil.mod.Cls", REFUSED, "write a value that is not the path of a Python object"),
 ]
 
 
@@ -89,6 +116,7 @@ RIGHT: dict[str, int | str] = {
     "allowed-origins": '["https://example.com"]',
     "async-scheduling": "false",
     "compilation-config": '{"mode": 3, "cudagraph_capture_sizes": [1, 2]}',
+    "compilation-config.backend": "inductor",
     "compilation-config.pass_config.fuse_norm_quant": "true",
     "cpu-offload-gb": 4,
     "cudagraph-capture-sizes": "[1, 2, 4]",
@@ -98,13 +126,16 @@ RIGHT: dict[str, int | str] = {
     "enable-prefix-caching": "False",
     "hf-overrides": '{"rope_theta": 1e6}',
     "kv-cache-memory-bytes": "8M",
-    "kv-transfer-config": '{"cpu_bytes_to_use": 80m}',
+    "kv-transfer-config": '{"cpu_bytes_to_use": 80m, "x": [{"policy": "lru", "backpressure_cls": "EMABackpressureDetector"}]}',
     "load-format": "dummy",
     "lora-modules": '[{"name": "a", "path": "/models/a"}]',
     "max-lora-rank": 8,
     "max-num-batched-tokens": "25.6k",
     "optimization-level": "O2",
     "seed": -1,
+    "spec-method": "ngram",
+    "spec-model": "/models/draft-0.6b",
+    "speculative-config": '{"method": "eagle3", "model": "/models/eagle.v2"}',
     "tool-call-parser": "hermes",
     "watermark": "0.01",
 }
@@ -129,6 +160,20 @@ def test_an_admin_can_allow_a_refused_flag(flag: str) -> None:
     value = values.get(FLAGS[flag].kind, "x")
     assert [each.reason for each in check_args(VERSION, {flag: value}, frozenset())] == [REFUSED]
     assert check_args(VERSION, {flag: value}, {flag}) == []
+
+
+@pytest.mark.parametrize("flag", FLAG_VALUES)
+def test_an_admin_can_allow_any_value_of_a_flag(flag: str) -> None:
+    value = {"spec-method": "custom_class"}.get(flag, "evil.mod.Cls")
+    assert [each.reason for each in check_args(VERSION, {flag: value}, frozenset())] == [REFUSED]
+    assert check_args(VERSION, {flag: value}, {flag}) == []
+
+
+@pytest.mark.parametrize(("flag", "key"), KEY_VALUES)
+def test_an_admin_can_allow_any_value_of_a_key(flag: str, key: str) -> None:
+    args = {f"{flag}.{key}": "custom_class" if key == "method" else "evil.mod.Cls"}
+    assert [each.reason for each in check_args(VERSION, args, frozenset())] == [REFUSED]
+    assert check_args(VERSION, args, {key_to_allow(flag, key)}) == []
 
 
 @pytest.mark.parametrize("flag", OWNED_FLAGS)
@@ -163,7 +208,8 @@ def test_every_flag_of_the_table_can_be_set(flag: str) -> None:
         "json": "[]" if what.array else "{}",
         "list": "1",
     }
-    for value in what.choices or (examples.get(what.kind, "x"),):
+    values = [value for value in what.choices or (examples.get(what.kind, "x"),) if value != "custom_class"]
+    for value in values:
         assert check_args(VERSION, {flag: value}, frozenset()) == []
 
 

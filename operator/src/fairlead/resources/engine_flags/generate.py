@@ -56,6 +56,9 @@ _TYPES: dict[str, Kind] = {
 
 _INTEGER_LISTS = frozenset({"cudagraph-capture-sizes", "numa-bind-nodes"})
 
+# Of these the engine takes any other value for the path of a Python object, and loads it: what it suggests is all there is.
+_CLOSED = frozenset({"distributed-executor-backend"})
+
 _OPTION = re.compile(r"  (-.+?)(?:  +.*|$)")
 _NAMES = re.compile(r"(?:^|, )(-{1,2}[A-Za-z0-9][A-Za-z0-9-]*)")
 _TEXT = re.compile(r" {6,}\S|\s*$")
@@ -119,7 +122,8 @@ def _typed(name: str, metavar: str, body: str, aliases: tuple[str, ...], *, nega
         return Flag("choice", choices=choices, aliases=aliases, unless=plugin[1] if plugin else "")
     if metavar.startswith("["):
         # A suggestion, ['auto', 'hf'], or an optional value, [TOKEN]: other values pass.
-        return Flag("string", aliases=aliases)
+        suggested = tuple(re.findall("'([^']+)'", metavar)) if name in _CLOSED else ()
+        return Flag("choice" if suggested else "string", choices=suggested, aliases=aliases)
     default = found[1] if (found := re.search(r"\(default: (.*)\)$", body)) else ""
     suffix = "human-readable integers" in body
     kind = _TYPES.get(name) or _kind(body, default, suffix=suffix)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairlead.api.conditions import Reason
-from fairlead.api.engine_flags import OWNED_FLAGS, REFUSED_FLAGS, REFUSED_JSON_KEYS, owned_message, refused_message
+from fairlead.api.engine_flags import OWNED_FLAGS, REFUSED_FLAGS, owned_message, refused_key, refused_message
+from fairlead.api.engine_values import refused_key_value, refused_value
 from fairlead.resources.engine_flags.tables import VERSIONS, table
 from fairlead.resources.engine_flags.values import problem_with, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from fairlead.api.engine import Engine
     from fairlead.resources.engine_flags.flag import Flag, Table
@@ -71,7 +72,7 @@ def _unsupported(version: str) -> Problem:
 def _check(flags: Table, name: str, text: str, args: Mapping[str, int | str], allowed: Collection[str]) -> Problem | None:
     base, dot, path = name.partition(".")
     meant = _meant(flags, base)
-    if refusal := _refusal(meant or base, allowed):
+    if refusal := _refusal(meant or base, allowed) or refused_value(meant or base, text, allowed):
         return Problem(Reason.REFUSED_ENGINE_FLAG, f"spec.engine.args.{name}: {refusal}")
     flag = flags.flags.get(base)
     if flag is None:
@@ -81,7 +82,7 @@ def _check(flags: Table, name: str, text: str, args: Mapping[str, int | str], al
             Reason.UNKNOWN_ENGINE_FLAG, f"spec.engine.args.{name}: --{base} has no parts; write {base} and its whole value"
         )
     # A plugin, where the admin allows plugins, may bring further choices: the engine alone knows them.
-    unchecked = bool(dot) or (flag.unless in args and flag.unless in allowed)
+    unchecked = bool(dot) or (flag.unless in args and flag.unless in allowed) or (flag.kind == "choice" and base in allowed)
     wrong = "" if unchecked else problem_with(flag, text)
     if wrong:
         return Problem(Reason.INVALID_ENGINE_FLAG_VALUE, f"spec.engine.args.{name}: {wrong}")
@@ -121,21 +122,37 @@ def _refused_inside(flag: Flag, name: str, path: str, text: str, allowed: Collec
     """A key within a JSON value that does what a refused flag does."""
     if flag.kind != "json":
         return None
-    try:
-        value = read_json(flag, text)
-    except ValueError:
-        value = None
-    for key in [*path.rstrip("+").split("."), *_keys(value)]:
-        if key in REFUSED_JSON_KEYS and key.replace("_", "-") not in allowed:
-            return Problem(
-                Reason.REFUSED_ENGINE_FLAG,
-                f"spec.engine.args.{name}: the key {key} is refused: {REFUSED_JSON_KEYS[key]}. Remove it, or have a cluster "
-                f"admin add {key.replace('_', '-')} to the chart's engine.allowedFlags",
+    for key, value in _pairs(_nested(flag, path, text)):
+        allow = key.replace("_", "-")
+        if (why := refused_key(key)) and allow not in allowed:
+            refusal = (
+                f"the key {key} is refused: {why}. Remove it, or have a cluster admin add {allow} to the chart's "
+                "engine.allowedFlags"
             )
+        else:
+            refusal = refused_key_value(name.partition(".")[0], key, value, allowed)
+        if refusal:
+            return Problem(Reason.REFUSED_ENGINE_FLAG, f"spec.engine.args.{name}: {refusal}")
     return None
 
 
-def _keys(value: Any) -> list[str]:
+def _nested(flag: Flag, path: str, text: str) -> Any:
+    """The value as the engine puts it together: what stands under a path of keys need not be JSON."""
+    try:
+        value = read_json(flag, text)
+    except ValueError:
+        value = text
+    if path.endswith("+"):
+        value = text.split(",")
+    for key in reversed(path.rstrip("+").split(".") if path else []):
+        value = {key: value}
+    return value
+
+
+def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+    """Keys and their values at every depth."""
     if isinstance(value, dict):
-        return [key for name, inner in value.items() for key in (name, *_keys(inner))]
-    return [key for item in value for key in _keys(item)] if isinstance(value, list) else []
+        yield from value.items()
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _pairs(item)

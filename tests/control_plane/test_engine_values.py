@@ -1,0 +1,27 @@
+"""The API server refuses values of flags by which the engine would load Python code, and leaves the others alone."""
+
+import pytest
+
+from fairlead.api.engine_values import FLAG_VALUES, value_message
+from tests.control_plane.conftest import Api
+from tests.control_plane.test_crd_admission import accepted, dry_run, model_deployment
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("distributed-executor-backend", "evil.mod.Exec"),
+        ("distributed-executor-backend", 3),
+        ("spec-method", "custom_class"),
+        ("spec-model", "evil.mod.Cls"),
+    ],
+)
+def test_a_value_that_names_code_is_refused(api: Api, flag: str, value: int | str) -> None:
+    code, text = dry_run(api, model_deployment({"engine": {"args": {flag: value}}}))
+    assert code != 0
+    assert f"spec.engine.args: Forbidden: {value_message(f'--{flag}', FLAG_VALUES[flag], flag)}" in text
+
+
+def test_values_that_name_none_are_let_through(api: Api) -> None:
+    args = {"distributed-executor-backend": "mp", "spec-method": "eagle3", "spec-model": "/models/eagle.v2"}
+    accepted(api, model_deployment({"engine": {"args": args}}))
