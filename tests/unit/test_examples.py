@@ -26,7 +26,7 @@ def test_the_operator_finds_nothing_wrong(manifest: Manifest) -> None:
 def test_the_texts_show_some() -> None:
     """So that a change in how the texts are read does not leave them out unseen."""
     shown = {where.partition("#")[0] for where in documents()}
-    assert {"README.md", "docs/engine-args.md", "docs/install.md", "examples/quickstart.yaml"} <= shown
+    assert {"README.md", "docs/access.md", "docs/engine-args.md", "docs/install.md", "examples/quickstart.yaml"} <= shown
 
 
 def test_each_example_says_what_it_is_for() -> None:

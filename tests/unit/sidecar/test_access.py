@@ -356,6 +356,19 @@ def test_the_access_log_has_who_it_was_and_only_if_that_is_verified(proxy: Sidec
     assert proxy.entry(long.headers["x-request-id"])["subject"] == "s" * 128
 
 
+def test_figures_tell_how_many_were_let_in(proxy: Sidecar) -> None:
+    with_lines(proxy)
+    text = ask(proxy.metrics, GET, "/stats/prometheus").body.decode()
+    for name in (
+        "jwt_authn_allowed",
+        "jwt_authn_denied",
+        "jwt_authn_jwks_fetch_failed",
+        "jwt_authn_jwks_fetch_success",
+        "rbac_denied",
+    ):
+        assert f"# TYPE envoy_http_{name} counter" in text
+
+
 def test_no_token_is_in_any_log(proxy: Sidecar) -> None:
     sent = (TOKEN, forged(), EC.token({"exp": 1}))
     told = [with_lines(proxy, f"Bearer {token}", target=f"{MODELS}?access_token={token}") for token in sent]
