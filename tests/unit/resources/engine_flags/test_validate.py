@@ -50,6 +50,7 @@ WRONG: list[tuple[str, int | str, Reason, str]] = [
     ("compilation-config", "3", INVALID, "write an object in quotes"),
     ("compilation-config", "[]", INVALID, "[] is JSON but not an object; write an object in quotes"),
     ("default-chat-template-kwargs", '{"a": 80m}', INVALID, "the value is not JSON"),
+    ("compilation-config", '{"a": ' * 1300, INVALID, "the value is not JSON (it is nested too deeply)"),
     ("allowed-origins", "*", INVALID, "write a list in quotes"),
     ("allowed-origins", "{}", INVALID, "not a list; write a list in quotes"),
     ("cudagraph-capture-sizes", '[1, "x"]', INVALID, "not a whole number; write them in quotes, such as '[1, 2, 4]'"),
@@ -102,7 +103,7 @@ WRONG: list[tuple[str, int | str, Reason, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "reason", "words"), WRONG, ids=[f"{name}={value!r}" for name, value, *_ in WRONG])
+@pytest.mark.parametrize(("name", "value", "reason", "words"), WRONG, ids=[f"{name}={value!r:.80}" for name, value, *_ in WRONG])
 def test_wrong(name: str, value: int | str, reason: Reason, words: str) -> None:
     (problem,) = check_args(VERSION, {name: value}, frozenset())
     assert problem.reason is reason
@@ -297,6 +298,17 @@ JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text()),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
+
+
+def test_a_list_that_is_nested_too_deeply_is_a_word() -> None:
+    assert list_items("[" * 8000) == ["[" * 8000]
+
+
+def test_a_refused_key_is_found_at_any_depth_that_is_read() -> None:
+    for depth in range(100, 1300, 50):
+        text = '{"a": ' * depth + '{"module_path": "m"}' + "}" * depth
+        (problem,) = check_args(VERSION, {"additional-config": text}, frozenset())
+        assert "the key module_path is refused" in problem.message or "nested too deeply" in problem.message
 
 
 @given(JSON)

@@ -150,9 +150,12 @@ def _nested(flag: Flag, path: str, text: str) -> Any:
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
-    """Keys and their values at every depth."""
-    if isinstance(value, dict):
-        yield from value.items()
-        value = list(value.values())
-    for item in value if isinstance(value, list) else ():
-        yield from _pairs(item)
+    """Keys and their values at every depth, of which there may be more than Python's stack has."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            yield from item.items()
+            left += item.values()
+        elif isinstance(item, list):
+            left += item

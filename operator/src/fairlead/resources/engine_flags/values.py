@@ -48,7 +48,7 @@ def argv(flag: Flag | None, name: str, text: str) -> list[str]:
 def list_items(text: str) -> list[str]:
     """The values of a list flag: the items of a JSON array, or the text itself as the only one."""
     try:
-        parsed = json.loads(text)
+        parsed = _loads(text)
     except ValueError:
         return [text]
     if not isinstance(parsed, list):
@@ -63,10 +63,18 @@ def read_json(flag: Flag, text: str) -> Any:
         ValueError: it is not JSON, not even with suffixes of numbers (80m) where the engine takes them.
     """
     if not flag.suffix:
-        return json.loads(text)
+        return _loads(text)
     parts = _QUOTED.split(text)
     parts[::2] = [_SUFFIXED_IN_JSON.sub(r"\1", part) for part in parts[::2]]
-    return json.loads("".join(parts))
+    return _loads("".join(parts))
+
+
+def _loads(text: str) -> Any:
+    """The value of a JSON text; one that is nested more deeply than Python reads (some 1000 levels) is a ValueError too."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def not_a_choice(text: str, choices: Sequence[str]) -> str:
