@@ -138,14 +138,27 @@ def operator(operator_of_module: OperatorProcess) -> OperatorProcess:
 
 
 @pytest.fixture
-def world(api: Api, objects: Objects, request: pytest.FixtureRequest) -> Iterator[World]:
+def new_world(api: Api, objects: Objects, request: pytest.FixtureRequest) -> Iterator[Callable[[], World]]:
+    """Makes namespaces of the test's own."""
+    made: list[str] = []
+
+    def make() -> World:
+        # The number, for a namespace that is being deleted keeps its name for some seconds.
+        words = "".join(char if char.isalnum() else "-" for char in request.node.name.lower())
+        made.append(f"{next(_numbers)}-{words}"[:60].strip("-"))
+        objects.create(NAMESPACE, None, {"metadata": {"name": made[-1]}})
+        audit = Audit(api.plane.audit_log, f"system:serviceaccount:{SYSTEM}:fairlead-operator", made[-1])
+        return World(objects, audit, made[-1])
+
+    yield make
+    for name in made:
+        objects.delete(NAMESPACE, None, name)
+
+
+@pytest.fixture
+def world(new_world: Callable[[], World]) -> World:
     """A namespace of the test's own."""
-    # The number, for a namespace that is being deleted keeps its name for some seconds.
-    words = "".join(char if char.isalnum() else "-" for char in request.node.name.lower())
-    name = f"{next(_numbers)}-{words}"[:60].strip("-")
-    objects.create(NAMESPACE, None, {"metadata": {"name": name}})
-    yield World(objects, Audit(api.plane.audit_log, f"system:serviceaccount:{SYSTEM}:fairlead-operator", name), name)
-    objects.delete(NAMESPACE, None, name)
+    return new_world()
 
 
 def service_account(plane: ControlPlane, objects: Objects) -> Object:

@@ -32,7 +32,7 @@ LINE_BYTES = 1 << 22
 """Longer than any event of a watch."""
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _OWN_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "keep-alive"}
-"""Of one connection, not of the request; without accept-encoding the API server answers in plain text."""
+"""Of one connection, not of the request."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Call:
     """From 1 on."""
     verb: str
     path: str
+    namespace: str
+    """Empty: of the whole cluster."""
     resource: str
     """With its subresource, as `modeldeployments/status`."""
     name: str
@@ -253,21 +255,23 @@ class FaultProxy:
     @asynccontextmanager
     async def _sent(self, request: web.BaseRequest, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         url = URL(request.raw_path, encoded=True)
-        async with self._session.request(request.method, url, data=body or None, headers=_headers(request.headers)) as upstream:
+        # Plain, so that a fault can read it.
+        headers = {**_headers(request.headers), "Accept-Encoding": "identity"}
+        async with self._session.request(request.method, url, data=body or None, headers=headers) as upstream:
             yield upstream
 
     def _call(self, request: web.BaseRequest) -> Call:
         parts = [part for part in request.path.split("/") if part]
-        # /api/v1/... or /apis/GROUP/VERSION/..., then namespaces/NAME where there is one
+        # /api/v1/... or /apis/GROUP/VERSION/..., then namespaces/NAME where there is one; a namespace itself is in none
         rest = parts[2:] if parts[:1] == ["api"] else parts[3:]
-        if rest[:1] == ["namespaces"] and len(rest) > 2:
-            rest = rest[2:]
-        resource, name, subresource = (*rest, "", "", "")[:3]
+        namespace = rest[1] if rest[:1] == ["namespaces"] and len(rest) > 2 else ""
+        resource, name, subresource = (*(rest[2:] if namespace else rest), "", "", "")[:3]
         read = "watch" if request.query.get("watch") in {"true", "1"} else "get" if name else "list"
         return Call(
             next(self._numbers),
             _VERBS.get(request.method, read),
             request.path,
+            namespace,
             f"{resource}/{subresource}" if subresource else resource,
             name,
         )

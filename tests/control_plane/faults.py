@@ -36,20 +36,27 @@ class Some(Fault):
 
 @dataclass
 class KillAfterWrite(Fault):
-    """The n-th write is done, and its sender is killed before it learns so."""
+    """The n-th write in a namespace is done, and its sender is killed before it learns so."""
 
+    namespace: str
     number: int
     kill: Callable[[], object]
     seen: int = field(default=0, init=False)
 
     async def answered(self, call: Call, body: bytes) -> bytes:
-        self.seen += call.writes
-        if not call.writes or self.seen < self.number:
+        if not call.writes or call.namespace != self.namespace:
+            return body
+        self.seen += 1
+        if self.seen < self.number:
             return body
         if self.seen == self.number:
-            self.hits += 1
-            await asyncio.to_thread(self.kill)
+            await asyncio.to_thread(self._strike)
         raise Cut
+
+    def _strike(self) -> None:
+        # On its thread to the end: the handler is cancelled when the killed one's connection goes.
+        self.kill()
+        self.hits += 1
 
 
 @dataclass
