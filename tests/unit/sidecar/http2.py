@@ -1,4 +1,4 @@
-"""Just enough HTTP/2 for one request without a body and for seeing GOAWAY."""
+"""Just enough HTTP/2 for requests without a body, for seeing GOAWAY, and for frames that no client should send."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import socket
 from dataclasses import dataclass, field
 from typing import Self
 
-HEADERS, SETTINGS, GOAWAY = 0x1, 0x4, 0x7
+DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 0x0, 0x1, 0x3, 0x4, 0x7, 0x9
+OK = 0x88
+"""The status 200, in HPACK's static table."""
 ACK, END_STREAM, END_HEADERS = 0x1, 0x1, 0x4
 
 
@@ -32,17 +34,37 @@ class Http2Connection:
 
     def get(self, path: str) -> int:
         """The status: 200 or 404, of which HPACK's static table has a byte each."""
-        self._stream += 2
-        block = b"\x82\x86" + _literal(b":path", path.encode()) + _literal(b":authority", b"model")
-        self._socket.sendall(_frame(HEADERS, END_STREAM | END_HEADERS, self._stream, block))
+        block = b"\x82\x86" + literal(b":path", path.encode()) + literal(b":authority", b"model")
+        opened = self.open(block, END_STREAM | END_HEADERS)
         status = ended = 0
         while not ended:
             kind, flags, stream, payload = self._next()
-            if stream == self._stream:
+            if stream == opened:
                 if kind == HEADERS:
-                    status = {0x88: 200, 0x8D: 404}[_after_table_size(payload)[0]]
+                    status = {OK: 200, 0x8D: 404}[_after_table_size(payload)[0]]
                 ended = flags & END_STREAM
         return status
+
+    def open(self, block: bytes, flags: int) -> int:
+        """Begin a stream with a block of headers; its number."""
+        self._stream += 2
+        self.send(HEADERS, flags, self._stream, block)
+        return self._stream
+
+    def send(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        self._socket.sendall(_frame(kind, flags, stream, payload))
+
+    def refused(self, opened: int) -> bool:
+        """Whether the stream ends without an answer, or with one that is not 200."""
+        try:
+            while True:
+                kind, _, stream, payload = self._next()
+                if kind == GOAWAY or (stream == opened and kind == RST_STREAM):
+                    return True
+                if stream == opened and kind == HEADERS:
+                    return _after_table_size(payload)[0] != OK
+        except ConnectionError:
+            return True
 
     def _next(self) -> tuple[int, int, int, bytes]:
         head = self._reader.read(9)
@@ -71,7 +93,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
 
 
-def _literal(name: bytes, value: bytes) -> bytes:
+def literal(name: bytes, value: bytes) -> bytes:
     """A header field that no table has; both parts are shorter than 127 bytes."""
     return bytes([0, len(name)]) + name + bytes([len(value)]) + value
 
