@@ -119,7 +119,7 @@ async def worker(options: Options, kind: Kind, name: int, stop: asyncio.Event) -
         if kind == "long"
         else aiohttp.TCPConnector(limit=1, force_close=kind == "busy")
     )
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
     read_bufsize = RECEIVE_BUFFER_BYTES if kind == "long" else 2**16
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=read_bufsize) as session:
         count = 0

@@ -9,8 +9,6 @@ from tests.e2e.conftest import World, install
 from tests.e2e.kube import Object, wait_ready
 from tests.waiting import until
 
-pytestmark = pytest.mark.unproven
-
 NAME = "lasting"
 
 

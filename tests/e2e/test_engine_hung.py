@@ -12,8 +12,6 @@ from tests.e2e.kube import Object, describe, wait_ready
 from tests.e2e.streams import streaming
 from tests.waiting import until
 
-pytestmark = pytest.mark.unproven
-
 STALL_SECONDS = 30
 NOT_READY_SECONDS = 30
 RESTART_SECONDS = STALL_SECONDS + 30
@@ -74,7 +72,7 @@ def test_a_busy_engine_with_a_full_queue_is_never_killed(world: World) -> None:
     name = "busy"
     world.create(name, replicas=1, engine={"maxNumSeqs": 1}, health={"stallSeconds": 15})
     (pod,) = world.pods(name)
-    with streaming(world.in_node, world.url(name), "tiny", short=0, long=0, busy=30, busy_tokens=1500) as streams:
+    with streaming(world.in_node, world.url(name), "tiny", short=0, long=0, busy=30, busy_tokens=300) as streams:
         until("the queue is long", lambda: world.agent_status(pod)["waiting"] >= 20, seconds=60)
         began = time.monotonic()
         waiting = []
