@@ -1,12 +1,13 @@
 """One namespace on any API server: ModelDeployments in it, and what the operator makes of them."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, MODEL_DEPLOYMENT, Kind
-from fairlead.resources.names import config_map_name
+from fairlead.reconciler.decide import mounted
+from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, Kind
 from tests.audit import Audit
 from tests.objects import Object, Objects
 from tests.waiting import until
@@ -35,10 +36,23 @@ class Tenant:
         return self.objects.must_get(MODEL_DEPLOYMENT, self.namespace, name)
 
     def child(self, kind: Kind, name: str) -> Object | None:
-        return self.objects.get(kind, self.namespace, child_name(kind, name))
+        """The child as it is; of several ConfigMaps the one that the Deployment gives to new pods."""
+        if kind != CONFIG_MAP:
+            return self.objects.get(kind, self.namespace, name)
+        found = self.config_maps(name)
+        deployment = self.child(DEPLOYMENT, name)
+        given = mounted(deployment["spec"]["template"]) if deployment is not None else set()
+        return next((each for each in found if each["metadata"]["name"] in given), next(iter(found), None))
 
     def must_child(self, kind: Kind, name: str) -> Object:
-        return self.objects.must_get(kind, self.namespace, child_name(kind, name))
+        found = self.child(kind, name)
+        assert found is not None, f"no {kind.name} of {name}"
+        return found
+
+    def config_maps(self, name: str) -> list[Object]:
+        """All its ConfigMaps, those of earlier specs among them, whatever their labels say by now."""
+        found = self.objects.list(CONFIG_MAP, self.namespace)
+        return [each for each in found if re.fullmatch(f"{name}-config-[0-9a-f]{{10}}", each["metadata"]["name"])]
 
     def children(self, name: str) -> dict[str, Object]:
         """The children that are there, by kind."""
@@ -61,11 +75,6 @@ class Tenant:
 
         until("the operator has settled", quiet, seconds=60, every=0.2)
         return self.audit.mark()
-
-
-def child_name(kind: Kind, name: str) -> str:
-    """What the child of a kind is called."""
-    return config_map_name(name) if kind == CONFIG_MAP else name
 
 
 def soon(what: str, probe: Callable[[], Any], seconds: float = 20) -> Any:

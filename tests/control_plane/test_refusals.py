@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.reconciler.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE
+from fairlead.reconciler.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, SERVICE_ACCOUNT
 from tests.control_plane.world import World
 from tests.objects import RESOURCE_QUOTA, Object
 from tests.tenant import soon
@@ -71,10 +71,11 @@ def test_a_foreign_object_of_the_name_is_never_touched(world: World, labelled: b
 def test_a_child_of_something_else_is_a_conflict(world: World) -> None:
     owner = world.objects.create(CONFIG_MAP, world.namespace, {"metadata": {"name": "owner"}})
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"], "controller": True}
-    world.objects.create(CONFIG_MAP, world.namespace, {"metadata": {"name": "chat-config", "ownerReferences": [reference]}})
+    account = {"metadata": {"name": "chat", "ownerReferences": [reference]}}
+    world.objects.create(SERVICE_ACCOUNT, world.namespace, account)
     world.create("chat")
     told = world.wait_condition("chat", "ConfigurationValid", status="False", reason="NameConflict")
-    assert "ConfigMap chat-config" in told["message"]
+    assert "ServiceAccount chat" in told["message"]
     assert "ConfigMap owner" in told["message"]
 
 

@@ -1,6 +1,6 @@
 """What the walks over leaves know beside them: a spec that renders many, and what the API server lets nobody change."""
 
-from fairlead.reconciler.kinds import DEPLOYMENT, SERVICE, Kind
+from fairlead.reconciler.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
 from tests.objects import Object
 
 SPEC: Object = {
@@ -42,6 +42,7 @@ ADDRESS = {"apiVersion", "kind", "metadata.name", "metadata.namespace"}
 """Leaves that are the object's address: to change them is to speak of another object."""
 
 UNCHANGEABLE: dict[Kind, dict[str, str]] = {
+    CONFIG_MAP: dict.fromkeys(("data.agent.json", "data.envoy.json", "immutable"), "an immutable ConfigMap"),
     DEPLOYMENT: {
         "spec.selector.matchLabels.serving.fairlead.dev/model-deployment": "immutable",
         "spec.strategy.type": "another one goes only without rollingUpdate: test_strategy_changed_as_a_whole",
@@ -50,7 +51,7 @@ UNCHANGEABLE: dict[Kind, dict[str, str]] = {
         "spec.template.spec.initContainers.0.restartPolicy": "an init container with another one has no startup probe",
         "spec.template.spec.volumes.1.emptyDir": "an empty object: what is put into it is not ours",
         **{f"spec.template.spec.volumes.{index}.name": "volumeMounts refer to it" for index in range(4)},
-    }
+    },
 }
 """Owned leaves of which the API server takes no other value, nor their absence, by any hand."""
 
@@ -65,7 +66,7 @@ FOREIGN_ITEMS: dict[str, Object] = {
     "topologySpreadConstraints": {"maxSkew": 2, "topologyKey": "foreign", "whenUnsatisfiable": "ScheduleAnyway"},
 }
 """An item of somebody else's for each list in which items are told apart by keys."""
-FOREIGN_ENTRIES: dict[str, str] = {"labels": "1", "annotations": "1", "data": "1", "requests": "1", "limits": "1"}
+FOREIGN_ENTRIES: dict[str, str] = {"labels": "1", "annotations": "1", "requests": "1", "limits": "1"}
 """Maps in which each key has its own owner, and a value for a key of somebody else's."""
 
 

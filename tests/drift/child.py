@@ -10,7 +10,7 @@ from fairlead.resources.context import BuildContext
 from tests.drift.cases import SPEC
 from tests.drift.leaves import Path, changed, dotted, look
 from tests.objects import Object, Refused
-from tests.tenant import Tenant, child_name
+from tests.tenant import Tenant
 from tests.waiting import until
 
 
@@ -27,13 +27,13 @@ class Child:
 
     @property
     def path(self) -> str:
-        return self.kind.path(self.tenant.namespace, child_name(self.kind, self.name))
+        return self.kind.path(self.tenant.namespace, self.manifest["metadata"]["name"])
 
     def get(self) -> Object | None:
-        return self.tenant.child(self.kind, self.name)
+        return self.tenant.objects.get(self.kind, self.tenant.namespace, self.manifest["metadata"]["name"])
 
     def must_get(self) -> Object:
-        return self.tenant.must_child(self.kind, self.name)
+        return self.tenant.objects.must_get(self.kind, self.tenant.namespace, self.manifest["metadata"]["name"])
 
     def writes(self, since: int) -> list[str]:
         """The operator's writes to it since a mark in the audit log, those that were refused among them."""

@@ -158,7 +158,7 @@ def additions(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from additions(each, (*at, index))
     elif isinstance(value, dict):
         if at and at[-1] in FOREIGN_ENTRIES:
-            yield (*at, "example.com/foreign" if at[-1] != "data" else "foreign"), FOREIGN_ENTRIES[str(at[-1])]
+            yield (*at, "example.com/foreign"), FOREIGN_ENTRIES[str(at[-1])]
         for key, each in value.items():
             yield from additions(each, (*at, key))
 

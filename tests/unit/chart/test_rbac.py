@@ -17,6 +17,7 @@ OPERATOR = {
     ("", "services"): CHILD,
     ("", "serviceaccounts"): CHILD,
     ("apps", "deployments"): CHILD,
+    ("apps", "replicasets"): {"list"},
     ("policy", "poddisruptionbudgets"): CHILD,
     ("networking.k8s.io", "networkpolicies"): CHILD,
     ("", "pods"): READ,

@@ -30,7 +30,7 @@ class World:
 
 def obj(name: str, version: int, owner: str | None = None) -> Object:
     labels = {LABEL: owner} if owner else {}
-    return {"metadata": {"namespace": "ns", "name": name, "resourceVersion": str(version), "labels": labels}}
+    return {"metadata": {"namespace": "ns", "name": name, "resourceVersion": str(version), "labels": labels}, "spec": {}}
 
 
 def test_a_model_deployment_is_its_own_key() -> None:

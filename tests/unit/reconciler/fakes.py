@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from fairlead.reconciler.client import ApiError, Client
+from fairlead.reconciler.client import ApiError, Client, Listing
 from fairlead.reconciler.kinds import Kind, kind_of
 
 Object = dict[str, Any]
@@ -18,6 +18,8 @@ class FakeClient(Client):
         self.refuse: dict[tuple[str, str], ApiError] = {}
         self.webhook: dict[str, Any] = {}
         """Set in the spec of whatever is applied, as a mutating webhook would."""
+        self.immutable = False
+        """Whether it keeps objects that say so from being changed, as an API server does."""
         self.events: list[Object] = []
         self._version = 100
 
@@ -27,7 +29,7 @@ class FakeClient(Client):
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        return [call for call in self.calls if call[0] != "get"]
+        return [call for call in self.calls if call[0] not in ("get", "list")]
 
     def _note(self, verb: str, kind: str) -> None:
         self.calls.append((verb, kind))
@@ -38,9 +40,16 @@ class FakeClient(Client):
         self._note("get", kind.name)
         return self.objects.get((kind.name, namespace, name))
 
+    async def list(self, kind: Kind, namespace: str | None) -> Listing:
+        self._note("list", kind.name)
+        found = [each for (name, place, _), each in self.objects.items() if (name, place) == (kind.name, namespace)]
+        return Listing(found, self._version)
+
     async def apply(self, manifest: Object, *, subresource: str = "") -> Object:
         self._note("apply", manifest["kind"] + (f"/{subresource}" if subresource else ""))
         self._version += 1
+        if self.immutable and self.objects.get(self.place(manifest), {}).get("immutable"):
+            raise refusal(422, "data: Forbidden: field is immutable when `immutable` is set")
         there = self.objects.get(self.place(manifest), {"metadata": {"uid": f"uid-{self._version}", "generation": 1}})
         applied = copy.deepcopy({**there, **manifest})
         applied["metadata"] = {**there["metadata"], **applied["metadata"], "resourceVersion": str(self._version)}
@@ -56,9 +65,10 @@ class FakeClient(Client):
         self._note("delete", kind_of(live).name)
         del self.objects[self.place(live)]
 
-    async def create(self, event: Object) -> None:
+    async def create(self, manifest: Object) -> Object:
         self._note("create", "Event")
-        self.events.append(event)
+        self.events.append(manifest)
+        return manifest
 
 
 def refusal(status: int, message: str = "no", reason: str = "Because") -> ApiError:

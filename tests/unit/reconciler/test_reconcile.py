@@ -96,6 +96,7 @@ class World:
                     "labels": {"serving.fairlead.dev/model-deployment": "chat", "pod-template-hash": "h"},
                     "ownerReferences": [{"kind": "ReplicaSet", "name": "chat-h", "controller": True}],
                 },
+                "spec": {},
                 "status": {
                     "phase": "Running",
                     "podIP": "10.0.0.1",

@@ -141,13 +141,15 @@ def test_mounted_keys_are_the_sidecars_alone() -> None:
 
 
 def test_a_change_of_inline_keys_replaces_the_pods_and_one_of_the_config_map_does_not() -> None:
-    def template_hash(jwks: dict[str, Any]) -> str:
-        template = by_kind(build(model_deployment({"access": access(**jwks)}), CONTEXT))["Deployment"]["spec"]["template"]
-        return str(template["metadata"]["annotations"][names.CONFIG_HASH_ANNOTATION])
+    def config(jwks: dict[str, Any]) -> str:
+        children = by_kind(build(model_deployment({"access": access(**jwks)}), CONTEXT))
+        volumes = {each["name"]: each for each in children["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+        assert volumes["config"]["configMap"]["name"] == children["ConfigMap"]["metadata"]["name"]
+        return str(children["ConfigMap"]["metadata"]["name"])
 
-    assert template_hash({"inline": key_set(EC)}) != template_hash({"inline": key_set(RSA)})
+    assert config({"inline": key_set(EC)}) != config({"inline": key_set(RSA)})
     one, other = ({"configMapKeyRef": {"name": name, "key": "jwks.json"}} for name in ("one", "other"))
-    assert template_hash(one) == template_hash(other), "what is in it is not in the pods' configuration"
+    assert config(one) == config(other), "what is in it is not in the pods' configuration"
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_each_child_is_tied_to_its_model_deployment(manifests: list[Manifest]) -
         assert owner["blockOwnerDeletion"]
         assert metadata["namespace"] == "team-a"
         assert metadata["labels"][names.MODEL_DEPLOYMENT_LABEL] == owner["name"]
-        assert metadata["name"] == owner["name"] + ("-config" if manifest["kind"] == "ConfigMap" else "")
+        assert re.fullmatch(owner["name"] + ("-config-[0-9a-f]{10}" if manifest["kind"] == "ConfigMap" else ""), metadata["name"])
 
 
 def test_the_hash_is_of_all_but_itself(manifests: list[Manifest]) -> None:
@@ -102,7 +102,8 @@ def test_nothing_is_written_that_the_api_server_would_drop(manifests: list[Manif
 def test_names_fit_at_the_longest_name() -> None:
     name = "a" * 50
     for manifest in build(model_deployment(name=name), CONTEXT):
-        assert len(manifest["metadata"]["name"]) <= 63
+        # A ConfigMap's name is no label's value, nor a host's.
+        assert len(manifest["metadata"]["name"]) <= (253 if manifest["kind"] == "ConfigMap" else 63)
         for labels in (manifest["metadata"]["labels"], manifest["spec"].get("selector", {}) if "spec" in manifest else {}):
             assert all(len(value) <= 63 for value in labels.values() if isinstance(value, str))
 
@@ -227,7 +228,7 @@ def test_what_a_user_writes_survives_as_data(texts: dict[str, str], served: str,
     )
     manifests = json.loads(json.dumps(build(mdep, CONTEXT)))
     template = by_kind(manifests)["Deployment"]["spec"]["template"]
-    assert texts.items() <= template["metadata"]["annotations"].items()
+    assert template["metadata"].get("annotations", {}) == texts
     assert texts.items() <= template["metadata"]["labels"].items()
     assert template["spec"].get("affinity") == {"x": texts}
     assert template["spec"]["priorityClassName"] == served

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from fairlead.api.conditions import Reason
 from fairlead.reconciler.client import ApiError
-from fairlead.reconciler.decide import Write, controller_of, plan
+from fairlead.reconciler.decide import Write, controller_of, mounted, plan
 from fairlead.reconciler.diff import clashes, differences
-from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, MODEL_DEPLOYMENT, Key, Manifest, kind_of
+from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, POD, REPLICA_SET, Key, Manifest, kind_of
 from fairlead.reconciler.words import bounded
 from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import APPLIED_HASH_ANNOTATION
@@ -43,21 +43,24 @@ class Children:
         Raises ApiError where the same may work a little later.
         """
         there = await self._there(key, uid, wanted)
-        owned = [each for kind in CHILDREN for each in self._store.owned(kind, key)]
+        # Not ConfigMaps: pods that run may hold on to those that are wanted no longer.
+        owned = [each for kind in CHILDREN if kind != CONFIG_MAP for each in self._store.owned(kind, key)]
         steps = plan(uid, wanted, there, owned)
         if any(not write.paths for write in steps.writes) and not await self._still_wanted(key, uid):
             return []
+        problems = list(steps.conflicts)
         try:
             for write in steps.writes:
                 await self._apply(key, write)
             for removal in steps.removals:
                 await self._remove(removal, uid)
         except ApiError as error:
-            if error.transient or error.namespace_ends:
-                raise
-            logger.warning("refused: %s", error)
-            return [Problem(Reason.APPLY_FAILED, bounded(str(error), 1000))]
-        return list(steps.conflicts)
+            problems = [_refused(error)]
+        try:
+            await self._remove_superseded(key, uid, wanted)
+        except ApiError as error:
+            problems = problems or [_refused(error)]
+        return problems
 
     async def lacks(self, namespace: str, ref: KeySetRef) -> Problem | None:
         """What keeps a ConfigMap that pods mount from being mounted. Kubernetes tells of it in events alone."""
@@ -118,7 +121,10 @@ class Children:
             self._futile.pop(place, None)
 
     async def _force(self, manifest: Manifest) -> Manifest:
-        """Apply; where foreign list items stand in the way of ours under our names, put those right first."""
+        """Apply; first put right what stands in the way: foreign list items under our names, a ConfigMap that nobody can change.
+
+        Such a one is ours, and was deleted and made anew by hand with other data.
+        """
         try:
             return await self._client.apply(manifest)
         except ApiError as error:
@@ -126,11 +132,34 @@ class Children:
                 raise
             meta = manifest["metadata"]
             live = await self._client.get(kind_of(manifest), meta["namespace"], meta["name"])
+            if live is not None and live.get("immutable") and live["metadata"]["uid"] == meta.get("uid"):
+                await self._client.delete(live)
+                return await self._client.apply({**manifest, "metadata": {k: v for k, v in meta.items() if k != "uid"}})
             items = clashes(manifest, live) if live is not None and live["metadata"]["uid"] == meta.get("uid") else []
             if live is None or not items:
                 raise
         await self._client.put_right(live, items)
         return await self._client.apply(manifest)
+
+    async def _remove_superseded(self, key: Key, uid: str, wanted: Sequence[Manifest]) -> None:
+        """Delete ConfigMaps of earlier specs that no pod mounts and no ReplicaSet would give to a pod that it makes anew.
+
+        The Deployment counts as it is, not as it is wanted: it may have been refused. ReplicaSets are not watched; they are
+        read when there is something to delete.
+        """
+        deployment = self._store.get(DEPLOYMENT, key.namespace, key.name)
+        templates = [deployment["spec"]["template"]] if deployment is not None else []
+        needed = {each["metadata"]["name"] for each in wanted if kind_of(each) == CONFIG_MAP}
+        needed.update(*map(mounted, [*templates, *self._store.owned(POD, key)]))
+        others = [each for each in self._store.owned(CONFIG_MAP, key) if each["metadata"]["name"] not in needed]
+        ours = [each for each in others if (controller_of(each) or {}).get("uid") == uid]
+        if not ours:
+            return
+        sets = (await self._client.list(REPLICA_SET, key.namespace)).items
+        needed.update(*(mounted(each["spec"]["template"]) for each in sets if each["spec"].get("replicas")))
+        for each in ours:
+            if each["metadata"]["name"] not in needed:
+                await self._remove(each, uid)
 
     async def _remove(self, seen: Manifest, uid: str) -> None:
         """Delete a child that is no longer wanted, if a fresh look still finds it ours."""
@@ -140,3 +169,11 @@ class Children:
             return
         await self._client.delete(live)
         logger.info("deleted %s %s: no longer wanted", live["kind"], meta["name"])
+
+
+def _refused(error: ApiError) -> Problem:
+    """What the API server will refuse again as things are. Raises what may pass."""
+    if error.transient or error.namespace_ends:
+        raise error
+    logger.warning("refused: %s", error)
+    return Problem(Reason.APPLY_FAILED, bounded(str(error), 1000))

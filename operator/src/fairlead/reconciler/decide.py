@@ -82,6 +82,11 @@ def plan(uid: str, wanted: Sequence[Manifest], live: Mapping[tuple[str, str], Ma
     return Plan(tuple(writes), tuple(removals))
 
 
+def mounted(pod: Mapping[str, Any]) -> set[str]:
+    """The names of the ConfigMaps that a pod, or the template of pods, mounts."""
+    return {volume["configMap"]["name"] for volume in pod["spec"].get("volumes") or [] if "configMap" in volume}
+
+
 def _place(manifest: Mapping[str, Any]) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
 

@@ -109,7 +109,11 @@ def _version(obj: Manifest) -> int:
 
 
 def _trimmed(obj: Manifest) -> Manifest:
-    """Without what nobody asks the store for: managedFields, and of pods the spec. Both are most of an object's size."""
-    meta = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
-    kept = {key: value for key, value in obj.items() if key != "spec"} if kind_of(obj) == POD else obj
-    return {**kept, "metadata": meta}
+    """Without what nobody asks the store for: managedFields, and of a pod's spec all but the ConfigMaps that it mounts.
+
+    Both are most of an object's size.
+    """
+    kept = {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "managedFields"}}
+    if kind_of(obj) == POD:
+        kept["spec"] = {"volumes": [each for each in obj["spec"].get("volumes") or [] if "configMap" in each]}
+    return kept

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fairlead.resources.config_map import config_map
 from fairlead.resources.deployment import deployment
-from fairlead.resources.manifest import Manifest, digest, sealed
+from fairlead.resources.manifest import Manifest, sealed
 from fairlead.resources.network_policy import network_policy
 from fairlead.resources.pod import pod_template
 from fairlead.resources.pod_disruption_budget import pod_disruption_budget
@@ -31,6 +31,6 @@ def build(mdep: ModelDeployment, context: BuildContext) -> list[Manifest]:
         network_policy(mdep, context),
         service(mdep),
         pod_disruption_budget(mdep),
-        deployment(mdep, pod_template(mdep, context, digest(config["data"]))),
+        deployment(mdep, pod_template(mdep, context, config["metadata"]["name"])),
     )
     return [sealed(child) for child in children if child is not None]

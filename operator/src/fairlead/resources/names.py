@@ -20,8 +20,6 @@ OPERATOR_NAME: Final = "fairlead-operator"
 """`app.kubernetes.io/name` of the operator's own pods."""
 APPLIED_HASH_ANNOTATION: Final = f"{GROUP}/applied-hash"
 """On each child: sha256 of what was wanted when it was applied."""
-CONFIG_HASH_ANNOTATION: Final = f"{GROUP}/config-hash"
-"""On the pod template: sha256 of the ConfigMap's data, so that a change of it rolls the pods."""
 
 # Containers, volumes, paths.
 ENGINE_CONTAINER: Final = "engine"
@@ -55,9 +53,12 @@ UID: Final = 65532
 """User and group of both containers: `nonroot` of the distroless images."""
 
 
-def config_map_name(name: str) -> str:
-    """The ConfigMap of ModelDeployment `name`; each other child is called like the ModelDeployment itself."""
-    return f"{name}-config"
+def config_map_name(name: str, data_hash: str) -> str:
+    """The ConfigMap of ModelDeployment `name` with data of that hash; each other child is called like the ModelDeployment itself.
+
+    Other data makes another ConfigMap, so that the pods roll, and one that is restarted meanwhile finds what it began with.
+    """
+    return f"{name}-config-{data_hash[:10]}"
 
 
 def selector(name: str) -> dict[str, str]:

@@ -38,8 +38,8 @@ _CONTAINER_SECURITY: Final = {
 }
 
 
-def pod_template(mdep: ModelDeployment, context: BuildContext, config_hash: str) -> dict[str, Any]:
-    """The template; `config_hash` stands for what the ConfigMap holds, so that a change of it rolls the pods.
+def pod_template(mdep: ModelDeployment, context: BuildContext, config: str) -> dict[str, Any]:
+    """The template; `config` is the name of the ConfigMap that it mounts, another one for other data, so that the pods roll.
 
     Raises:
         ValueError: there is no image for the engine, or the model's URI is none.
@@ -64,7 +64,7 @@ def pod_template(mdep: ModelDeployment, context: BuildContext, config_hash: str)
         },
         "initContainers": [_sidecar(mdep, context)],
         "containers": [_engine(mdep, image)],
-        "volumes": _volumes(mdep),
+        "volumes": _volumes(mdep, config),
         **_given(
             nodeSelector=dict(accelerator.node_selector),
             tolerations=kept([toleration.to_wire() for toleration in accelerator.tolerations]),
@@ -78,7 +78,7 @@ def pod_template(mdep: ModelDeployment, context: BuildContext, config_hash: str)
     return {
         "metadata": {
             "labels": {**pod.labels, **names.labels(mdep.metadata.name, mdep.spec.engine.name)},
-            "annotations": {**pod.annotations, names.CONFIG_HASH_ANNOTATION: config_hash},
+            **_given(annotations=dict(pod.annotations)),
         },
         "spec": spec,
     }
@@ -157,10 +157,10 @@ def _engine(mdep: ModelDeployment, image: str) -> dict[str, Any]:
     }
 
 
-def _volumes(mdep: ModelDeployment) -> list[dict[str, Any]]:
+def _volumes(mdep: ModelDeployment, config: str) -> list[dict[str, Any]]:
     claim = ModelVolume.parse(mdep.spec.model.uri).claim
     return [
-        {"name": names.CONFIG_VOLUME, "configMap": {"name": names.config_map_name(mdep.metadata.name), "defaultMode": 0o444}},
+        {"name": names.CONFIG_VOLUME, "configMap": {"name": config, "defaultMode": 0o444}},
         {"name": names.TMP_VOLUME, "emptyDir": {}},
         {"name": names.SHM_VOLUME, "emptyDir": {"medium": "Memory"}},
         {"name": names.MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}},
