@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from http.client import BAD_REQUEST, CREATED
 
 from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, POD
 from fairlead.resources.names import APPLIED_HASH_ANNOTATION
@@ -39,10 +40,10 @@ def made_and_deleted(world: World, since: int) -> Counter[str]:
         each
         for audit in (world.audit, replace(world.audit, user=DEPLOYMENT_CONTROLLER))
         for each in audit.requests(since)
-        if each["verb"] in WRITES and each["objectRef"]["resource"] != "events"
+        if each["verb"] in WRITES and each["objectRef"]["resource"] != "events" and each["responseStatus"]["code"] < BAD_REQUEST
     ]
     # A server-side apply that makes an object is a patch that is answered with 201.
-    verbs = [("create" if each["responseStatus"]["code"] == 201 else each["verb"], each) for each in entries]
+    verbs = [("create" if each["responseStatus"]["code"] == CREATED else each["verb"], each) for each in entries]
     return Counter(f"{verb} {each['objectRef']['resource']}" for verb, each in verbs if verb in {"create", "delete"})
 
 
