@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +137,29 @@ def test_what_was_asked_for_while_the_api_was_out_of_reach_is_done_afterwards(
         silent = world.writes_within(AWAY_SECONDS, world.audit.mark())
         assert silent == []
         assert story.operator.answer("/healthz")[0] == 200, "a restart would not help"
+    same(fair, story.outcome(world, mark))
+
+
+@pytest.mark.timeout(400)
+def test_an_error_in_a_watch_that_is_not_410_ends_the_process_and_the_next_goes_on(
+    story: Story, fair: tuple[Object, Counter[str]], tmp_path: Path
+) -> None:
+    """A process of its own: what kopf logs of such an error holds a traceback."""
+    assert story.operator.stop() == 0
+    mortal = OperatorProcess(story.operator.kubeconfig, story.operator.config, tmp_path / "mortal.log")
+    mortal.start()
+    world = story.new_world()
+    mark = world.audit.mark()
+    with story.proxy.fault(ErrorEvent(status=500, reason="InternalError")):
+        create(world)
+        until("it ends", lambda: not mortal.running, seconds=60, every=0.1)
+    assert mortal.process is not None
+    assert mortal.process.returncode == 1
+    assert any(line["message"].startswith("the watches have ended") for line in mortal.lines())
+    story.operator.start()
+    for step in (lambda _: None, change, delete_service):
+        step(world)
+        story.wait(world)
     same(fair, story.outcome(world, mark))
 
 

@@ -122,7 +122,11 @@ class Operator:
             results = await asyncio.gather(self._watching, leading, resync, stopping, return_exceptions=True)
         finally:
             await runner.cleanup()
-        for failure in results:
+        watching, *others = results
+        if isinstance(watching, Exception):
+            # kopf gives up on any error in a watch but 410, an etcd that restarts for one. The Lease is given back by now.
+            logger.error("the watches have ended, and this process with them: %s", watching)
+        for failure in others:
             if isinstance(failure, Exception):
                 logger.error("ended by an error", exc_info=failure)
         if asked:
