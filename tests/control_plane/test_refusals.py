@@ -17,6 +17,12 @@ def frozen(world: World, name: str) -> dict[str, Any]:
     return {kind: child["metadata"]["resourceVersion"] for kind, child in world.children(name).items()}
 
 
+WITH_A_SECRET: Object = {
+    "jwt": {"issuer": "i", "audiences": ["a"], "jwks": {"inline": '{"keys": [{"kty": "\\u006fct", "\\u006b": "c2VjcmV0"}]}'}}
+}
+"""In letters that no rule of the CRD sees through."""
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
@@ -24,6 +30,7 @@ def frozen(world: World, name: str) -> dict[str, Any]:
         ({"engine": {"args": {"max-num-batched-tokens": "many"}}}, "InvalidEngineFlagValue", "max-num-batched-tokens"),
         ({"engine": {"version": "0.1.0"}}, "UnsupportedEngineVersion", "0.1.0"),
         ({"engine": {"kvCacheDtype": "sorcery"}}, "InvalidEngineFlagValue", "kvCacheDtype"),
+        ({"access": WITH_A_SECRET}, "InvalidKeySet", "keys[0] is a shared secret"),
     ],
     ids=lambda value: value if isinstance(value, str) and value[0].isupper() else "",
 )
@@ -39,7 +46,7 @@ def test_a_bad_change_leaves_the_last_good_children(world: World, spec: Object, 
     assert (world.condition("chat", "Ready")["status"], world.condition("chat", "Ready")["reason"]) == ("False", reason)
     assert world.condition("chat", "ReplicasAvailable")["message"] == "2/2 ready", "the replicas of the last good spec count"
     assert frozen(world, "chat") == before
-    world.change("chat", {"engine": None})
+    world.change("chat", dict.fromkeys(spec))
     world.wait_condition("chat", "ConfigurationValid", status="True", reason="ConfigurationValid")
     soon("the change that was valid is made", lambda: world.must_child(DEPLOYMENT, "chat")["spec"]["replicas"] == 1)
 
@@ -137,7 +144,8 @@ def test_a_quota_on_pods_is_told(world: World) -> None:
         lambda: world.objects.must_get(RESOURCE_QUOTA, world.namespace, "tight").get("status", {}).get("hard"),
     )
     world.create("chat")
-    told = world.wait_condition("chat", "Stalled", status="True", reason="QuotaExceeded")
+    told = world.wait_condition("chat", "ReplicasAvailable", status="False", reason="QuotaExceeded")
+    assert world.condition("chat", "Stalled")["status"] == "False", "a pod that goes makes room"
     assert "exceeded quota: tight" in told["message"]
     assert len(world.pods("chat")) == 1, "no storm of pods"
 
