@@ -85,16 +85,17 @@ def test_a_pod_cannot_lie_its_way_into_anything(world: World) -> None:
 @pytest.mark.parametrize(
     ("state", "reason", "words", "stalled"),
     [
-        ({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}, "ImagePullFailed", "no such image", True),
+        ({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}, "ImagePullFailed", "no such image", False),
+        ({"waiting": {"reason": "InvalidImageName", "message": "a b"}}, "ImageInvalid", "a b", True),
         (
             {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}},
             "ContainerConfigInvalid",
             'secret "s" not found',
-            True,
+            False,
         ),
         ({"waiting": {"reason": "CrashLoopBackOff"}}, "EngineCrashLooping", "exit code 3: last words", False),
     ],
-    ids=["image", "config", "crash"],
+    ids=["image", "image name", "config", "crash"],
 )
 def test_the_condition_says_what_the_kubelet_says(world: World, state: Object, reason: str, words: str, stalled: bool) -> None:  # noqa: FBT001
     world.create("chat")

@@ -42,7 +42,8 @@ PROBLEMS: dict[str, tuple[Object, Reason, str]] = {
         "engine: ImagePullBackOff: no such image",
     ),
     "pull": (waiting("ErrImagePull", "x"), Reason.IMAGE_PULL_FAILED, "ErrImagePull"),
-    "bad image name": (waiting("InvalidImageName", "x"), Reason.IMAGE_PULL_FAILED, "InvalidImageName"),
+    "bad image name": (waiting("InvalidImageName", "x"), Reason.IMAGE_INVALID, "InvalidImageName"),
+    "an image that may not be pulled": (waiting("ErrImageNeverPull", "x"), Reason.IMAGE_INVALID, "ErrImageNeverPull"),
     "missing secret": (
         waiting("CreateContainerConfigError", 'secret "s" not found'),
         Reason.CONTAINER_CONFIG_INVALID,

@@ -20,7 +20,7 @@ def deployment(
     """A Deployment of generation 1; conditions as type=reason."""
     return {
         "metadata": {"generation": 1},
-        "spec": {"replicas": replicas},
+        "spec": {"replicas": replicas, "progressDeadlineSeconds": 960},
         "status": {
             "observedGeneration": seen,
             "replicas": replicas if total is None else total,
@@ -116,9 +116,23 @@ SITUATIONS: dict[str, tuple[Facts, list[str], str]] = {
         ["-EngineStalled", "+ConfigurationValid", "-EngineStalled", "-RolloutComplete", "-NotStalled"],
         "1/2 ready; b: EngineStalled: no token",
     ),
-    "an image cannot be pulled": (
+    "an image cannot be pulled yet": (
         facts(
             deployment=deployment(ready=1, updated=1, total=3),
+            pods=[pod("a", template="old"), pod("b", Reason.IMAGE_PULL_FAILED, "no image")],
+            unavailable_seconds=10_000,  # by an earlier spec
+        ),
+        ["-ImagePullFailed", "+ConfigurationValid", "-ImagePullFailed", "+RolloutInProgress", "-NotStalled"],
+        "1/2 ready; b: ImagePullFailed: no image",
+    ),
+    "an image has no name": (
+        facts(deployment=deployment(ready=1, updated=1, total=3), pods=[pod("b", Reason.IMAGE_INVALID, "no name")]),
+        ["-ImageInvalid", "+ConfigurationValid", "-ImageInvalid", "-ImageInvalid", "+ImageInvalid"],
+        "b: ImageInvalid: no name",
+    ),
+    "an image cannot be pulled": (
+        facts(
+            deployment=deployment(ready=1, updated=1, total=3, Progressing="ProgressDeadlineExceeded"),
             pods=[pod("a", template="old"), pod("b", Reason.IMAGE_PULL_FAILED, "no image")],
         ),
         ["-ImagePullFailed", "+ConfigurationValid", "-ImagePullFailed", "-ImagePullFailed", "+ImagePullFailed"],
@@ -175,13 +189,56 @@ SITUATIONS: dict[str, tuple[Facts, list[str], str]] = {
         ],
         "no replica of the present spec became ready in time; a: EngineCrashLooping: exit 1",
     ),
-    "a quota": (
+    **{
+        f"{reason} at first": (
+            facts(deployment=deployment(ready=0), pods=[pod("a", reason, "x")]),
+            [f"-{reason}", "+ConfigurationValid", f"-{reason}", "-RolloutComplete", "-NotStalled"],
+            f"0/2 ready; a: {reason}: x",
+        )
+        for reason in (Reason.CLAIM_NOT_FOUND, Reason.KEY_SET_NOT_FOUND, Reason.CONTAINER_CONFIG_INVALID)
+    },
+    "a quota for now": (
         facts(deployment=deployment(ready=0, total=0, updated=0, ReplicaFailure="FailedCreate: exceeded quota")),
+        ["-QuotaExceeded", "+ConfigurationValid", "-QuotaExceeded", "+Scaling", "-NotStalled"],
+        "0/2 ready; QuotaExceeded: FailedCreate: exceeded quota words",
+    ),
+    "a quota": (
+        facts(
+            deployment=deployment(
+                ready=0,
+                total=0,
+                updated=0,
+                ReplicaFailure="FailedCreate: exceeded quota",
+                Progressing="ProgressDeadlineExceeded",
+            )
+        ),
         ["-QuotaExceeded", "+ConfigurationValid", "-QuotaExceeded", "-QuotaExceeded", "+QuotaExceeded"],
         "QuotaExceeded: FailedCreate: exceeded quota words",
     ),
+    "a claim that went after the rollout": (
+        facts(
+            deployment=deployment(ready=1, Progressing="NewReplicaSetAvailable"),
+            pods=[pod("a"), pod("b", Reason.CLAIM_NOT_FOUND, "x")],
+            unavailable_seconds=960,
+        ),
+        ["-ClaimNotFound", "+ConfigurationValid", "-ClaimNotFound", "-RolloutComplete", "-NotStalled"],
+        "1/2 ready; b: ClaimNotFound: x",
+    ),
+    "a claim that went after the rollout and does not come back": (
+        facts(
+            deployment=deployment(ready=1, Progressing="NewReplicaSetAvailable"),
+            pods=[pod("a"), pod("b", Reason.CLAIM_NOT_FOUND, "x")],
+            unavailable_seconds=961,
+        ),
+        ["-ClaimNotFound", "+ConfigurationValid", "-ClaimNotFound", "-ClaimNotFound", "+ClaimNotFound"],
+        "b: ClaimNotFound: x",
+    ),
     "pods refused": (
-        facts(deployment=deployment(ready=0, total=0, updated=0, ReplicaFailure="FailedCreate")),
+        facts(
+            deployment=deployment(
+                ready=0, total=0, updated=0, ReplicaFailure="FailedCreate", Progressing="ProgressDeadlineExceeded"
+            )
+        ),
         ["-PodRefused", "+ConfigurationValid", "-PodRefused", "-PodRefused", "+PodRefused"],
         "PodRefused: FailedCreate words",
     ),

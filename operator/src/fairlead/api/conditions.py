@@ -71,7 +71,8 @@ class Reason(_Documented):
     POD_STARTING = "PodStarting", "A replica's containers are being created."
     UNSCHEDULABLE = "Unschedulable", "No node takes the pod: the scheduler's words are in the message."
     NO_SPARE_GPU = "NoSpareGPU", "A rollout needs a GPU that is not free; rollout.maxSurge: 0 with maxUnavailable: 1 needs none."
-    IMAGE_PULL_FAILED = "ImagePullFailed", "A node cannot pull an image of the pod."
+    IMAGE_INVALID = "ImageInvalid", "The name of an image is not one, or no node may pull it: trying again does not help."
+    IMAGE_PULL_FAILED = "ImagePullFailed", "A node cannot pull an image of the pod; it goes on trying."
     CONTAINER_CONFIG_INVALID = (
         "ContainerConfigInvalid",
         "A container cannot be made; mostly a Secret or ConfigMap that env names is missing.",

@@ -19,12 +19,11 @@ _PULL = frozenset(
     {
         "ErrImagePull",
         "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
         "ImageInspectError",
         "SignatureValidationFailed",
     }
 )
+_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
@@ -138,8 +137,9 @@ def _container(name: str, state: Mapping[str, Any], last: Mapping[str, Any]) -> 
         return _ended(name, ended)
     if not waiting:
         return None
-    if reason in _PULL:
-        return Problem(Reason.IMAGE_PULL_FAILED, f"container {name}: {reason}: {message}")
+    if reason in _PULL | _IMAGE:
+        told = Reason.IMAGE_PULL_FAILED if reason in _PULL else Reason.IMAGE_INVALID
+        return Problem(told, f"container {name}: {reason}: {message}")
     if reason in _CONFIG:
         return Problem(Reason.CONTAINER_CONFIG_INVALID, f"container {name}: {message or reason}")
     if reason in _STARTING or not reason:

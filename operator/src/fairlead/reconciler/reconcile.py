@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from fairlead.api.conditions import Reason
+from fairlead.api.conditions import ConditionType, Reason
 from fairlead.api.model_deployment import ModelDeployment
 from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.decide import controller_of
@@ -137,7 +137,15 @@ class Reconciler:
             deployment=deployment,
             pods=pods,
             agents={pod.name: self._fair(pod, answers[pod.name]) for pod in pods if pod.name in answers},
+            unavailable_seconds=self._unavailable_seconds(live),
         )
+
+    def _unavailable_seconds(self, live: Manifest) -> float:
+        conditions = (live.get("status") or {}).get("conditions") or []
+        available: dict[str, str] = next((each for each in conditions if each["type"] == ConditionType.REPLICAS_AVAILABLE), {})
+        if available.get("status") != "False":
+            return 0.0
+        return (self._now() - datetime.fromisoformat(available["lastTransitionTime"])).total_seconds()
 
     async def _with_keys(self, key: Key, model: ModelDeployment | None, pods: list[PodView]) -> list[PodView]:
         """The pods, those that do not start for want of the issuer's keys with that for a reason; a read only if some do not."""

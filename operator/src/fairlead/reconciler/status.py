@@ -29,6 +29,7 @@ _TELLING: Sequence[Reason] = (
     Reason.ENGINE_UNREACHABLE,
     # What keeps a replica from starting.
     Reason.CONTAINER_CONFIG_INVALID,
+    Reason.IMAGE_INVALID,
     Reason.IMAGE_PULL_FAILED,
     Reason.CLAIM_NOT_FOUND,
     Reason.CLAIM_NOT_BOUND,
@@ -55,17 +56,20 @@ _TELLING: Sequence[Reason] = (
 )
 """The reasons that a replica may have, the most telling in front: that of the first one is the condition's."""
 
-_WAITS_FOR_PEOPLE = frozenset(
+_WAITS_FOR_PEOPLE = frozenset({Reason.IMAGE_INVALID, Reason.NO_SPARE_GPU})
+"""Trying again changes nothing about these."""
+_MAY_WAIT_FOR_PEOPLE = frozenset(
     {
         Reason.CONTAINER_CONFIG_INVALID,
         Reason.IMAGE_PULL_FAILED,
         Reason.CLAIM_NOT_FOUND,
         Reason.KEY_SET_NOT_FOUND,
-        Reason.NO_SPARE_GPU,
         Reason.QUOTA_EXCEEDED,
         Reason.POD_REFUSED,
     }
 )
+"""Kubernetes tries these again by itself: a registry comes back, a claim is applied a moment later. Only when the time for a
+rollout is over is it somebody's turn; tools take Stalled for a failure."""
 _PASSES = frozenset({Reason.POD_STARTING, Reason.ENGINE_STARTING, Reason.WARMUP_RUNNING})
 _OPEN = "; open to every pod of the cluster, as spec.access is not set"
 _NAMED_PODS = 3
@@ -94,6 +98,8 @@ class Facts:
     pods: Sequence[PodView] = ()
     agents: Mapping[str, Problem] = field(default_factory=dict)
     """What agents say, by pod name."""
+    unavailable_seconds: float = 0.0
+    """How long fewer replicas than wanted have served, by the status."""
 
 
 def desired(facts: Facts, previous: Mapping[str, Any], now: str) -> dict[str, Any]:
@@ -254,14 +260,24 @@ def _overdue(facts: Facts) -> bool:
     return _up_to_date(facts) and _deployment_condition(facts, "Progressing").get("reason") == "ProgressDeadlineExceeded"
 
 
+def _unavailable_too_long(facts: Facts) -> bool:
+    """The same where the rollout was over before: then the Deployment's controller looks at no deadline any more."""
+    if facts.deployment is None or _deployment_condition(facts, "Progressing").get("reason") != "NewReplicaSetAvailable":
+        return False
+    return _up_to_date(facts) and facts.unavailable_seconds > facts.deployment["spec"]["progressDeadlineSeconds"]
+
+
 def _stalled(facts: Facts, blockers: Sequence[tuple[str, Problem]], valid: Verdict) -> Verdict:
     if not facts.deleting:
         if not valid.status:
             return Verdict(status=True, reason=valid.reason, message=valid.message)
-        waits = [each for each in blockers if each[1].reason in _WAITS_FOR_PEOPLE]
+        overdue = _overdue(facts)
+        late = overdue or _unavailable_too_long(facts)
+        people = _WAITS_FOR_PEOPLE | _MAY_WAIT_FOR_PEOPLE if late else _WAITS_FOR_PEOPLE
+        waits = [each for each in blockers if each[1].reason in people]
         if waits:
             return Verdict(status=True, reason=waits[0][1].reason, message=_told(waits))
-        if _overdue(facts):
+        if overdue:
             message = f"no replica of the present spec became ready in time; {_told(blockers)}".rstrip("; ")
             return Verdict(status=True, reason=Reason.PROGRESS_DEADLINE_EXCEEDED, message=message)
     return Verdict(status=False, reason=Reason.NOT_STALLED, message="nothing waits for a person")
