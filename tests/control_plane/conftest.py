@@ -90,21 +90,22 @@ def operator_process(api: Api, objects: Objects, tmp_path_factory: pytest.TempPa
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def proxy(api: Api) -> Iterator[FaultProxy]:
     """Between an operator and the API server, for one that is started with `behind`."""
     with FaultProxy(api.plane.api) as running:
         yield running
 
 
-@pytest.fixture
-def another_operator(operator_process: OperatorProcess, tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
-    """Makes operators of the test's own, not started: by name, with settings over the usual ones, perhaps behind a proxy."""
+@pytest.fixture(scope="module")
+def another_operator(
+    operator_process: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., OperatorProcess]]:
+    """Makes operators of the file's own, not started: by name, with settings over the usual ones, perhaps behind a proxy."""
     made: list[OperatorProcess] = []
 
     def make(name: str, settings: Object | None = None, behind: FaultProxy | None = None) -> OperatorProcess:
-        folder = tmp_path / name
-        folder.mkdir()
+        folder = tmp_path_factory.mktemp(name)
         (folder / "operator.json").write_text(json.dumps({**SETTINGS, **(settings or {})}))
         kubeconfig = json.loads(operator_process.kubeconfig.read_text())
         if behind is not None:

@@ -22,7 +22,7 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     "every third write is answered 409": lambda: Refuse(every=3, status=409, reason="Conflict"),
     "every third write is answered 429": lambda: Refuse(every=3, status=429, reason="TooManyRequests", retry_after=1),
     "every third write is answered 500": lambda: Refuse(every=3, status=500),
-    "every fourth write is not answered": lambda: Stall(every=4),
+    "every sixth write is not answered": lambda: Stall(every=6),
     "every third answer to a write is lost": lambda: LoseAnswer(every=3),
     "every second list is answered 500": lambda: Refuse(verbs=LISTS, every=2, status=500),
     "every second event is lost": lambda: LoseEvents(every=2),
@@ -80,14 +80,19 @@ def complete(world: World) -> bool:
     return done(world) and len(there) == len(CHILDREN) == len(world.children("chat"))
 
 
-@pytest.fixture
-def story(new_world: Callable[[], World], another_operator: Callable[..., OperatorProcess], proxy: FaultProxy) -> Iterator[Story]:
+@pytest.fixture(scope="module")
+def faulted(another_operator: Callable[..., OperatorProcess], proxy: FaultProxy) -> Iterator[OperatorProcess]:
     operator = another_operator("operator", {"resyncSeconds": RESYNC_SECONDS}, proxy)
     operator.start()
-    yield Story(new_world, operator, proxy)
-    assert operator.running, "it has ended by itself"
-    assert operator.answer("/healthz") == (200, "ok\n")
+    yield operator
     assert operator.stop() == 0
+
+
+@pytest.fixture
+def story(new_world: Callable[[], World], faulted: OperatorProcess, proxy: FaultProxy) -> Iterator[Story]:
+    yield Story(new_world, faulted, proxy)
+    assert faulted.running, "it has ended by itself"
+    assert faulted.answer("/healthz") == (200, "ok\n")
 
 
 @pytest.fixture(scope="module")
