@@ -23,8 +23,9 @@ from tests.unit.resources.cases import access, model_deployment
 from tests.unit.sidecar.http1 import ask
 from tests.unit.sidecar.proxy import Sidecar, sidecar, until
 from tests.unit.sidecar.stub_engine import StubEngine
-from tests.unit.sidecar.test_access import bearer, by_hand
+from tests.unit.sidecar.test_access import bearer
 from tests.unit.sidecar.test_requests import GET, assert_error
+from tests.unit.sidecar.token_cases import by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
