@@ -1,5 +1,7 @@
 """What the chart grants, as a table: a right that is not in it is not granted, and the other way round."""
 
+import importlib
+import operator
 from typing import Any
 
 import pytest
@@ -7,24 +9,30 @@ import pytest
 from tests.unit.chart.helm import Helm, Manifest, of_kind
 
 READ = {"get", "list", "watch"}
-CHILD = {"get", "list", "watch", "create", "patch", "delete"}
 
+SEEN = {"list": "fairlead.controller.resync:Resync.round", "watch": "fairlead.controller.handlers:registry"}
+CHILD = {
+    **SEEN,
+    "get": "fairlead.reconciler.children:Children._there",
+    "create": "fairlead.reconciler.client:Client.apply",
+    "patch": "fairlead.reconciler.client:Client.apply",
+}
 OPERATOR = {
-    ("serving.fairlead.dev", "modeldeployments"): READ,
-    ("serving.fairlead.dev", "modeldeployments/status"): {"patch"},
-    ("serving.fairlead.dev", "modeldeployments/finalizers"): {"update"},
-    ("", "configmaps"): CHILD,
+    ("serving.fairlead.dev", "modeldeployments"): {**SEEN, "get": "fairlead.reconciler.children:Children._still_wanted"},
+    ("serving.fairlead.dev", "modeldeployments/status"): {"patch": "fairlead.reconciler.status_writer:StatusWriter.write"},
+    ("serving.fairlead.dev", "modeldeployments/finalizers"): {"update": "fairlead.resources.manifest:metadata"},
+    ("", "configmaps"): {**CHILD, "delete": "fairlead.reconciler.children:Children._remove_superseded"},
     ("", "services"): CHILD,
-    ("", "serviceaccounts"): CHILD,
+    ("", "serviceaccounts"): {**CHILD, "delete": "fairlead.reconciler.children:Children._remove"},
     ("apps", "deployments"): CHILD,
-    ("apps", "replicasets"): {"list"},
+    ("apps", "replicasets"): {"list": "fairlead.reconciler.children:Children._remove_superseded"},
     ("policy", "poddisruptionbudgets"): CHILD,
     ("networking.k8s.io", "networkpolicies"): CHILD,
-    ("", "pods"): READ,
-    ("events.k8s.io", "events"): {"create"},
-    ("apiextensions.k8s.io", "customresourcedefinitions"): READ,
-    ("", "namespaces"): READ,
+    ("", "pods"): SEEN,
+    ("events.k8s.io", "events"): {"create": "fairlead.reconciler.status_writer:StatusWriter._tell"},
+    ("apiextensions.k8s.io", "customresourcedefinitions"): dict.fromkeys(("list", "watch"), "kopf:run"),
 }
+"""(API group, resource) -> verb -> the code that needs it."""
 
 LEASE = [
     {
@@ -70,7 +78,13 @@ def test_there_are_no_other_roles(roles: dict[str, Manifest]) -> None:
 
 
 def test_the_operator_may_do_this_and_nothing_else(roles: dict[str, Manifest]) -> None:
-    assert granted(roles["fairlead-operator"]) == OPERATOR
+    assert granted(roles["fairlead-operator"]) == {where: set(verbs) for where, verbs in OPERATOR.items()}
+
+
+@pytest.mark.parametrize("used", sorted({used for verbs in OPERATOR.values() for used in verbs.values()}))
+def test_the_code_that_needs_a_right_is_there(used: str) -> None:
+    module, _, name = used.partition(":")
+    assert callable(operator.attrgetter(name)(importlib.import_module(module)))
 
 
 def test_in_its_own_namespace_it_may_hold_its_lease_and_nothing_else(helm: Helm) -> None:

@@ -229,6 +229,16 @@ async def test_a_child_that_is_no_longer_wanted_is_looked_at_before_it_goes() ->
     assert world.client.calls[:3] == [("apply", "Deployment"), ("get", "ServiceAccount"), ("delete", "ServiceAccount")]
 
 
+async def test_a_copy_of_a_child_under_another_name_stays() -> None:
+    """The operator may delete no Service: the copy goes with the ModelDeployment, whose it says it is."""
+    world = World(mdep())
+    await world.visit()
+    service = world.client.objects["Service", "ns", "chat"]
+    world.put({**service, "metadata": {**service["metadata"], "name": "copy", "uid": "copy"}})
+    await world.visit()
+    assert world.client.calls == []
+
+
 async def test_a_child_that_somebody_has_taken_over_stays() -> None:
     world = World(mdep())
     await world.visit()

@@ -9,7 +9,17 @@ from fairlead.api.conditions import Reason
 from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.decide import Write, controller_of, mounted, plan
 from fairlead.reconciler.diff import clashes, differences
-from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, POD, REPLICA_SET, Key, Manifest, kind_of
+from fairlead.reconciler.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    MODEL_DEPLOYMENT,
+    POD,
+    REPLICA_SET,
+    SERVICE_ACCOUNT,
+    Key,
+    Manifest,
+    kind_of,
+)
 from fairlead.reconciler.words import bounded
 from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import APPLIED_HASH_ANNOTATION
@@ -43,9 +53,8 @@ class Children:
         Raises ApiError where the same may work a little later.
         """
         there = await self._there(key, uid, wanted)
-        # Not ConfigMaps: pods that run may hold on to those that are wanted no longer.
-        owned = [each for kind in CHILDREN if kind != CONFIG_MAP for each in self._store.owned(kind, key)]
-        steps = plan(uid, wanted, there, owned)
+        # The one child that a spec may do without. ConfigMaps of earlier specs are a matter of their own, below.
+        steps = plan(uid, wanted, there, self._store.owned(SERVICE_ACCOUNT, key))
         if any(not write.paths for write in steps.writes) and not await self._still_wanted(key, uid):
             return []
         problems = list(steps.conflicts)

@@ -63,7 +63,7 @@ def plan(uid: str, wanted: Sequence[Manifest], live: Mapping[tuple[str, str], Ma
         uid: of the ModelDeployment.
         wanted: its children as they should be, in the order in which to write them.
         live: the objects under the names of those children, by kind and name, whoever they belong to.
-        owned: all objects that are labelled as its children.
+        owned: what is labelled as its child, of the kinds of which it may have one too many.
     """
     writes: list[Write] = []
     conflicts: list[Problem] = []
