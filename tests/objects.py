@@ -11,7 +11,6 @@ from tests.cluster.api import Api as Endpoint
 Object = dict[str, Any]
 
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
-REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets")
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 
 

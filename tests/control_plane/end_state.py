@@ -5,11 +5,11 @@ from collections import Counter
 from dataclasses import replace
 from http.client import BAD_REQUEST, CREATED
 
-from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, POD
+from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT, POD, REPLICA_SET
 from fairlead.resources.names import APPLIED_HASH_ANNOTATION
 from tests.audit import WRITES
 from tests.control_plane.world import World
-from tests.objects import REPLICA_SET, Object
+from tests.objects import Object
 
 _FLEETING = {
     *("uid", "resourceVersion", "creationTimestamp", "managedFields", "clusterIP", "clusterIPs"),

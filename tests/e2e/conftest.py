@@ -63,9 +63,6 @@ class World:
         command = [*self.in_node, "curl", "--silent", "--show-error", "--max-time", str(timeout), *args, url]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout + 10)
 
-    def agent_metrics(self, pod: Object) -> str:
-        return self.curl(f"http://{pod['status']['podIP']}:8002/metrics").stdout
-
     def agent_status(self, pod: Object) -> Object:
         status: Object = json.loads(self.curl(f"http://{pod['status']['podIP']}:8002/status").stdout)
         return status

@@ -41,6 +41,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "scrapeFrom" .Values.scrapeFrom
   "operatorNamespace" .Release.Namespace
   "lease" (include "fairlead.operatorName" .)
+  "namespaces" .Values.watchNamespaces
+  "workers" .Values.workers
+  "resyncSeconds" .Values.resyncSeconds
   "logLevel" .Values.logLevel
   "listenPort" 8080
 | toPrettyJson -}}

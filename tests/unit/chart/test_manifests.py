@@ -63,6 +63,7 @@ def test_the_operator_reads_its_settings_from_the_config_map(helm: Helm, values:
     if values == "full.yaml":
         assert settings.allowed_engine_flags == ["trust-remote-code"]
         assert settings.log_level == "debug"
+        assert (settings.namespaces, settings.workers, settings.resync_seconds) == (["team-a", "team-b"], 8, 60)
         assert settings.scrape_from[1] == {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}
 
 

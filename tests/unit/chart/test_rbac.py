@@ -135,6 +135,20 @@ def test_the_operator_is_bound_to_its_own_roles_alone(helm: Helm, kind: str) -> 
     assert of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
 
 
+def test_where_it_serves_some_namespaces_only_it_has_rights_in_no_other(helm: Helm) -> None:
+    manifests = helm.manifests("--set", "watchNamespaces={team-a,team-b}")
+    bindings = [each for each in manifests if each["kind"] in ("ClusterRoleBinding", "RoleBinding")]
+    assert [(each["metadata"]["namespace"], each["roleRef"]["kind"]) for each in bindings] == [
+        ("team-a", "ClusterRole"),
+        ("team-b", "ClusterRole"),
+        ("fairlead-system", "Role"),
+    ]
+    account = of_kind(manifests, "ServiceAccount")["metadata"]
+    for each in bindings:
+        assert each["roleRef"]["name"] == "fairlead-operator"
+        assert each["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
+
+
 def test_roles_for_users_can_be_left_out(helm: Helm) -> None:
     manifests = helm.manifests("--set", "rbac.aggregateToDefaultRoles=false")
     assert [each["metadata"]["name"] for each in manifests if each["kind"] == "ClusterRole"] == ["fairlead-operator"]

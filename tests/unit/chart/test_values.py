@@ -31,6 +31,10 @@ WRONG = [
     ({"networkPolicy": {"enabled": "yes"}}, ["/networkPolicy/enabled", "boolean"]),
     ({"networkPolicy": {"apiServerPorts": [70000]}}, ["/networkPolicy/apiServerPorts/0", "65,535"]),
     ({"rbac": {"create": True}}, ["/rbac", "create"]),
+    ({"watchNamespaces": ["Team A"]}, ["/watchNamespaces/0", "pattern"]),
+    ({"watchNamespaces": "team-a"}, ["/watchNamespaces", "array"]),
+    ({"workers": 0}, ["/workers", "minimum"]),
+    ({"resyncSeconds": 1}, ["/resyncSeconds", "minimum"]),
     ({"replicas": 0}, ["/replicas", "minimum"]),
     ({"replicas": "two"}, ["/replicas", "integer"]),
 ]

@@ -145,8 +145,6 @@ class ObjectMeta(ApiModel):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
-    creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
 
