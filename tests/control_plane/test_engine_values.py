@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairlead.api.engine_values import FLAG_VALUES, value_message
+from fairlead.api.engine_values import FLAG_VALUES, UNSERVED_VALUES, unserved_message, value_message
 from tests.control_plane.conftest import Api
 from tests.control_plane.test_crd_admission import accepted, dry_run, model_deployment
 
@@ -23,5 +23,18 @@ def test_a_value_that_names_code_is_refused(api: Api, flag: str, value: int | st
 
 
 def test_values_that_name_none_are_let_through(api: Api) -> None:
-    args = {"distributed-executor-backend": "mp", "spec-method": "eagle3", "spec-model": "/models/eagle.v2"}
+    args = {
+        "distributed-executor-backend": "mp",
+        "runner": "generate",
+        "convert": "none",
+        "spec-method": "eagle3",
+        "spec-model": "/models/eagle.v2",
+    }
     accepted(api, model_deployment({"engine": {"args": args}}))
+
+
+@pytest.mark.parametrize(("flag", "value"), [(flag, value) for flag, values in UNSERVED_VALUES.items() for value in values])
+def test_what_generates_no_tokens_is_refused(api: Api, flag: str, value: str) -> None:
+    code, text = dry_run(api, model_deployment({"engine": {"args": {flag: value}}}))
+    assert code != 0
+    assert f"spec.engine.args: Forbidden: {unserved_message(flag)}" in text

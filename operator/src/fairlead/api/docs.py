@@ -15,7 +15,7 @@ from fairlead.api.conditions import ConditionType, Reason
 from fairlead.api.crd import root_schema
 from fairlead.api.engine_env import FORCED_ENV, REFUSED_ENV
 from fairlead.api.engine_flags import OWNED_FLAGS, REFUSED_FLAGS, REFUSED_JSON_KEYS
-from fairlead.api.engine_values import FLAG_VALUES, KEY_VALUES, key_to_allow
+from fairlead.api.engine_values import FLAG_VALUES, KEY_VALUES, UNSERVED_VALUES, key_to_allow, unserved_message
 from fairlead.api.generated import Generated, main
 from fairlead.api.markers import VALIDATIONS
 
@@ -93,6 +93,8 @@ def engine_flags_page() -> str:
                 ),
             ],
         )
+        + "\nValues that nobody can allow:\n\n"
+        + _rows(("Flag", "Why"), [(f"`{flag}`", unserved_message(flag)) for flag in sorted(UNSERVED_VALUES)])
         + "\n## Environment\n\nAlways set:\n\n"
         + _rows(("Name", "Value"), [(f"`{k}`", f"`{v}`") for k, v in FORCED_ENV.items()])
         + "\nRefused in `spec.engine.env`, besides those:\n\n"

@@ -1,7 +1,8 @@
-"""Values that make the engine load Python code by name: of flags that are harmless with others, and of keys within JSON.
+"""Values that are refused, of flags that may have others and of keys within JSON.
 
-Source: every place in vLLM 0.32.0 that imports what its configuration names (`import_module`, `__import__`,
-`resolve_obj_by_qualname`). The CRD refuses those of flags; CEL cannot read JSON, so those of keys are the operator's to find.
+Most make the engine load Python code by name. Source: every place in vLLM 0.32.0 that imports what its configuration names
+(`import_module`, `__import__`, `resolve_obj_by_qualname`). The CRD refuses those of flags; CEL cannot read JSON, so those of keys
+are the operator's to find.
 """
 
 from __future__ import annotations
@@ -71,6 +72,19 @@ KEY_VALUES: dict[tuple[str, str], Values] = {
 """Flag with a JSON value, and a key at any depth of it -> the key's values."""
 
 
+UNSERVED_VALUES: dict[str, tuple[str, ...]] = {"runner": ("pooling",), "convert": ("classify", "embed")}
+"""Flag -> values with which the engine generates no tokens. Warm-up, readiness and canary ask for some, so no replica would ever
+be ready; the sidecar has no route for what such a model answers."""
+
+
+def unserved_message(flag: str) -> str:
+    """Why those values of a flag are refused. No admin can allow them."""
+    return (
+        f"--{flag} {' or '.join(UNSERVED_VALUES[flag])} is refused: embeddings and classifications are not served yet, and a "
+        "replica counts as ready only when it generates tokens; leave it out, with a model that generates text"
+    )
+
+
 def key_to_allow(flag: str, key: str) -> str:
     """The name by which a cluster admin allows any value of a key."""
     return f"{flag}-{key}".replace("_", "-")
@@ -86,6 +100,8 @@ def value_message(what: str, values: Values, allow: str) -> str:
 
 def refused_value(flag: str, value: Any, allowed: Collection[str]) -> str:
     """Why a flag may not have that value; empty if it may."""
+    if value in UNSERVED_VALUES.get(flag, ()):
+        return unserved_message(flag)
     values = FLAG_VALUES.get(flag)
     if values is None or flag in allowed or values.allow(value):
         return ""
@@ -100,13 +116,23 @@ def refused_key_value(flag: str, key: str, value: Any, allowed: Collection[str])
     return value_message(f"the key {key}", values, allow)
 
 
-VALUE_RULES: tuple[Cel, ...] = tuple(
-    Cel(
-        rule=f"!('{flag}' in self) || {values.cel(f'''string(self['{flag}'])''')}",
-        message=value_message(f"--{flag}", values, flag),
-        reason="FieldValueForbidden",
-        allowable_flag=flag,
-    )
-    for flag, values in sorted(FLAG_VALUES.items())
+VALUE_RULES: tuple[Cel, ...] = (
+    *(
+        Cel(
+            rule=f"!('{flag}' in self) || {values.cel(f'''string(self['{flag}'])''')}",
+            message=value_message(f"--{flag}", values, flag),
+            reason="FieldValueForbidden",
+            allowable_flag=flag,
+        )
+        for flag, values in sorted(FLAG_VALUES.items())
+    ),
+    *(
+        Cel(
+            rule=f"!('{flag}' in self) || !(string(self['{flag}']) in [{', '.join(map(repr, values))}])",
+            message=unserved_message(flag),
+            reason="FieldValueForbidden",
+        )
+        for flag, values in sorted(UNSERVED_VALUES.items())
+    ),
 )
 """The rules of spec.engine.args about values."""

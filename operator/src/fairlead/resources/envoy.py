@@ -37,7 +37,6 @@ ROUTES: Final = (
     Route("GET", "/v1/models"),
     Route("POST", "/v1/chat/completions"),
     Route("POST", "/v1/completions"),
-    Route("POST", "/v1/embeddings"),
     Route("POST", "/v1/responses"),
     Route("GET", "/health"),
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fairlead.api.conditions import Reason
 from fairlead.api.engine import Engine
 from fairlead.api.engine_flags import OWNED_FLAGS, REFUSED_FLAGS, REFUSED_JSON_KEYS
-from fairlead.api.engine_values import FLAG_VALUES, KEY_VALUES, key_to_allow
+from fairlead.api.engine_values import FLAG_VALUES, KEY_VALUES, UNSERVED_VALUES, key_to_allow
 from fairlead.resources.engine_flags.flag import Flag
 from fairlead.resources.engine_flags.tables import VERSIONS, table
 from fairlead.resources.engine_flags.validate import check_args, check_engine
@@ -177,6 +177,13 @@ def test_an_admin_can_allow_any_value_of_a_key(flag: str, key: str) -> None:
     assert check_args(VERSION, args, {key_to_allow(flag, key)}) == []
 
 
+@pytest.mark.parametrize(("flag", "value"), [(flag, value) for flag, values in UNSERVED_VALUES.items() for value in values])
+def test_no_admin_can_allow_what_is_not_served(flag: str, value: str) -> None:
+    (problem,) = check_args(VERSION, {flag: value}, {flag})
+    assert problem.reason is REFUSED
+    assert "embeddings and classifications are not served yet" in problem.message
+
+
 @pytest.mark.parametrize("flag", OWNED_FLAGS)
 def test_no_admin_can_allow_an_owned_flag(flag: str) -> None:
     assert [each.reason for each in check_args(VERSION, {flag: "x"}, {flag})] == [REFUSED]
@@ -209,7 +216,8 @@ def test_every_flag_of_the_table_can_be_set(flag: str) -> None:
         "json": "[]" if what.array else "{}",
         "list": "1",
     }
-    values = [value for value in what.choices or (examples.get(what.kind, "x"),) if value != "custom_class"]
+    refused = {"custom_class", *UNSERVED_VALUES.get(flag, ())}
+    values = [value for value in what.choices or (examples.get(what.kind, "x"),) if value not in refused]
     for value in values:
         assert check_args(VERSION, {flag: value}, frozenset()) == []
 
