@@ -1,4 +1,4 @@
-# vLLM with Fairlead's agent: docker build -t REGISTRY/fairlead-vllm:0.32.0 -f runtime/images/vllm.Dockerfile runtime/agent
+# vLLM with Fairlead's agent: docker build -t registry.example.com/fairlead/vllm:0.32.0 -f runtime/images/vllm.Dockerfile runtime/agent
 #
 # An index of your own, or a proxy's certificate: --secret id=pip-conf,src=pip.conf --secret id=pip-ca,src=ca.pem (pip.conf then says
 # `cert = /run/secrets/pip-ca`). Neither is kept in the image.
