@@ -86,6 +86,13 @@ def test_a_child_of_something_else_is_a_conflict(world: World) -> None:
     assert "ConfigMap owner" in told["message"]
 
 
+def test_a_field_that_kubernetes_does_not_have_is_told(world: World) -> None:
+    """The CRD takes any affinity; the API server answers the Deployment's apply with status 500."""
+    world.create("chat", {"pod": {"affinity": {"nodeAffinity": {"prefered": [{"weight": 1}]}}}})
+    told = world.wait_condition("chat", "ConfigurationValid", status="False", reason="ApplyFailed")
+    assert "affinity.nodeAffinity.prefered: field not declared" in told["message"]
+
+
 def test_a_denial_of_admission_is_told_in_its_own_words(world: World) -> None:
     policies = "/apis/admissionregistration.k8s.io/v1"
     policy: Object = {

@@ -187,6 +187,15 @@ async def test_a_refusal_is_a_condition_and_is_tried_again() -> None:
     assert world.condition("ConfigurationValid")["status"] == "True"
 
 
+async def test_a_field_that_kubernetes_does_not_have_is_told() -> None:
+    """The API server answers an apply that has one with 500."""
+    world = World(mdep())
+    words = "failed to create typed patch object (ns/chat; apps/v1, Kind=Deployment): .spec.x: field not declared in schema"
+    world.client.refuse["apply", "Deployment"] = refusal(500, words)
+    assert await world.visit() == 30
+    assert (world.condition("Stalled")["reason"], words in world.condition("Stalled")["message"]) == ("ApplyFailed", True)
+
+
 @pytest.mark.parametrize("status", [0, 409, 429, 500, 503])
 async def test_what_passes_is_for_the_queue(status: int) -> None:
     world = World(mdep())

@@ -40,6 +40,8 @@ _NOT_FOUND = 404
 _CONFLICT = 409
 _TOO_MANY = 429
 _SERVER_ERROR = 500
+_UNREADABLE = "failed to create typed patch object"
+"""How the API server's answer to an apply begins that has a field which the kind does not have. It comes with status 500."""
 
 
 class ApiError(Exception):
@@ -55,6 +57,8 @@ class ApiError(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same call may well work a little later, without anybody changing anything."""
+        if self.message.startswith(_UNREADABLE):
+            return False
         return self.status in (_NO_ANSWER, 401, 408, _CONFLICT, _TOO_MANY) or self.status >= _SERVER_ERROR
 
     @property
