@@ -74,10 +74,10 @@ class Limits:
     """SO_SNDBUF, of which the kernel makes twice as much: by itself it grows to 4 MiB for a client that reads slowly, and Envoy
     would see such a client take nothing for minutes and then 1 MiB at once. 64 KiB at a round trip of 100 ms is 640 kB/s; 500
     tokens/s of one stream, at some 250 bytes each, are 125 kB/s."""
-    unread_timeout: str = "30s"
+    unread_timeout: str = "60s"
     """How long a client may take nothing of the rest of its answer. At Envoy's own default, 1 s, slow readers were cut: the end
     of an answer of 350 kB, read over 40 s, was thrown away after 26 s to 39 s. The kernel tells of progress in steps of some 40
-    kB here, so whoever reads 1.4 kB/s gets all. The agent's drain waits as long (drain.py)."""
+    kB here, so whoever reads 0.7 kB/s gets all. The agent's drain waits as long (drain.py)."""
     request_headers_kib: int = 32
     request_headers: int = 100
     request_headers_timeout: str = "10s"

@@ -22,7 +22,7 @@ _LOOK_SECONDS = 0.25
 _QUIET_LOOKS = 4
 #: Seconds in which clients take nothing of what waits for them, after which they are taken for gone. The sidecar closes such a
 #: connection after the same time (delayed_close_timeout in the operator's Envoy bootstrap).
-_SILENT_SECONDS = 30
+_SILENT_SECONDS = 60
 #: Looks in a row without an answer, after which the sidecar is taken for gone: what it carried went with it.
 _LOST_LOOKS = 8
 
