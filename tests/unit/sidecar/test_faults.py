@@ -72,6 +72,8 @@ def test_more_requests_than_the_limit_are_told_to_come_again(engine: StubEngine)
         for connection, active in ((held, 1), (waiting, 2)):
             connection.request(POST, "/v1/completions", JSON, b'{"hang": true}')
             until("it is in hand", lambda active=active: proxy.stat(ACTIVE_REQUESTS) == active)  # type: ignore[misc]
+            # Until its connection to the engine stands, the first one takes the only place in the queue.
+            assert engine.arrived.wait(15)
         answer = ask(proxy.http, POST, "/v1/completions", JSON, b"{}")
         assert "2048 requests in hand" in assert_error(answer, 503, "ServiceUnavailableError")
         assert answer.headers["retry-after"] == "1"
