@@ -59,7 +59,7 @@ class Agent:
     def post_drain(self) -> tuple[int, str]:
         return http("POST", f"http://127.0.0.1:{self.settings['bind']['drainPort']}/drain")
 
-    def until_page(self, path: str, status: int, seconds: float = 20) -> str:
+    def until_page(self, path: str, status: int, seconds: float = 60) -> str:
         until(f"{path} answers {status}", lambda: self.get(path)[0] == status, seconds=seconds, every=0.05, describe=self.story)
         return self.get(path)[1]
 
@@ -71,7 +71,7 @@ class Agent:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    def ends(self, seconds: float = 15) -> int:
+    def ends(self, seconds: float = 60) -> int:
         until("the agent ended", lambda: self.process.poll() is not None, seconds=seconds, every=0.02, describe=self.story)
         return self.process.returncode
 

@@ -27,7 +27,7 @@ def stream(agent: Agent, tokens: int) -> subprocess.Popen[str]:
     body = {"model": "tiny", "stream": True, "max_tokens": tokens, "messages": [{"role": "user", "content": "go"}]}
     url = f"{agent.sidecar}/v1/chat/completions"
     return subprocess.Popen(
-        ["curl", "-sS", "-N", "-m", "30", "-H", "content-type: application/json", "-d", json.dumps(body), url],
+        ["curl", "-sS", "-N", "-m", "60", "-H", "content-type: application/json", "-d", json.dumps(body), url],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -42,13 +42,13 @@ async def in_flight_and_bytes(admin_url: str) -> tuple[int, int]:
 
 def test_from_the_wait_for_memory_to_a_drain_that_cuts_nothing(start_agent: Start) -> None:
     agent = start_agent(memory_used=TOTAL)
-    until("it has read the GPU's memory", lambda: str(NEEDED) in agent.get("/status")[1], seconds=10, every=0.05)
+    until("it has read the GPU's memory", lambda: str(NEEDED) in agent.get("/status")[1], seconds=60, every=0.05)
     status = json.loads(agent.get("/status")[1])
     assert status["reason"] == "GPUMemoryInsufficient"
     assert {"0", str(NEEDED)} <= set(re.findall(r"\d+", status["message"]))
     assert [agent.get(page)[0] for page in ("/startupz", "/readyz", "/livez")] == [200, 503, 200]
     agent.gpu.set("memory_used_bytes", TOTAL - 20 * GIB - NEEDED // 1000)
-    until("still too little", lambda: agent.get("/status")[1] != json.dumps(status), seconds=10, every=0.05)
+    until("still too little", lambda: agent.get("/status")[1] != json.dumps(status), seconds=60, every=0.05)
     agent.gpu.set("memory_used_bytes", TOTAL - NEEDED)
 
     agent.until_page("/readyz", 200)
@@ -60,14 +60,14 @@ def test_from_the_wait_for_memory_to_a_drain_that_cuts_nothing(start_agent: Star
     assert "vllm:num_requests_running{" in page
 
     running = stream(agent, 12)
-    until("the stream is seen", lambda: json.loads(agent.get("/status")[1])["running"] == 1, seconds=5, every=0.05)
+    until("the stream is seen", lambda: json.loads(agent.get("/status")[1])["running"] == 1, seconds=30, every=0.05)
     admin = agent.settings["sidecarAdminUrl"]
     assert asyncio.run(in_flight_and_bytes(admin)) >= (1, 1)
     agent.terminate()
-    until("it drains", lambda: '"Draining"' in agent.get("/status")[1], seconds=5, every=0.05)
+    until("it drains", lambda: '"Draining"' in agent.get("/status")[1], seconds=30, every=0.05)
     assert agent.get("/readyz")[0] == 200
     agent.terminate()
-    out, _ = running.communicate(timeout=20)
+    out, _ = running.communicate(timeout=60)
     assert running.returncode == 0
     assert out.rstrip().endswith("data: [DONE]")
     assert out.count("data: {") == 12
@@ -95,7 +95,7 @@ def test_gpu_faults_through_the_real_client_library(start_agent: Start) -> None:
     agent = start_agent()
     agent.until_page("/readyz", 200)
     agent.gpu.set("hang", 1)
-    assert agent.until_page("/readyz", 503, 15).startswith("NVMLHung: ")
+    assert agent.until_page("/readyz", 503).startswith("NVMLHung: ")
     assert agent.get("/livez")[0] == 200
     agent.gpu.clear("hang")
     agent.until_page("/readyz", 200)
@@ -117,8 +117,8 @@ def test_an_engine_that_ends_ends_the_container_with_its_last_lines(start_agent:
 
 def test_a_killed_engine_is_told_by_its_signal(start_agent: Start) -> None:
     agent = start_agent({"FAKE_START_SECONDS": "60"})
-    until("the engine runs", agent.engine_pid, seconds=10, every=0.05)
-    until("it said hello", lambda: b"fake engine serve" in agent.log.read_bytes(), seconds=10, every=0.05)
+    until("the engine runs", agent.engine_pid, seconds=60, every=0.05)
+    until("it said hello", lambda: b"fake engine serve" in agent.log.read_bytes(), seconds=60, every=0.05)
     assert "EngineStarting" in agent.get("/startupz")[1]
     os.kill(agent.engine_pid(), signal.SIGKILL)
     assert agent.ends() == 137
@@ -127,7 +127,7 @@ def test_a_killed_engine_is_told_by_its_signal(start_agent: Start) -> None:
 
 def test_a_failed_warm_up_is_told(start_agent: Start) -> None:
     agent = start_agent({"FAKE_WARMUP_ERROR": "maximum context length is 32"})
-    until("it is told", lambda: "WarmupFailed" in agent.get("/status")[1], seconds=10, every=0.05)
+    until("it is told", lambda: "WarmupFailed" in agent.get("/status")[1], seconds=60, every=0.05)
     assert agent.get("/startupz") == (503, "WarmupFailed: HTTP 400: maximum context length is 32\n")
 
 
@@ -138,7 +138,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=60,
     )
 
 

@@ -32,7 +32,7 @@ class Connection:
             self._socket.bind((source, 0))
         if receive_buffer_bytes is not None:  # before the connection is made, which tells the other side
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        self._socket.settimeout(20)
+        self._socket.settimeout(60)
         try:
             self._socket.connect(("127.0.0.1", port))
         except OSError:

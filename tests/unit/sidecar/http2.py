@@ -21,7 +21,7 @@ class Http2Connection:
     _stream: int = -1
 
     def __post_init__(self) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         self._reader = self._socket.makefile("rb")
         self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, b""))
 
