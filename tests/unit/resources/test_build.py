@@ -252,6 +252,7 @@ def test_the_bootstrap_holds_no_text_of_a_users() -> None:
 BUILT = build(model_deployment(EVERYTHING), CONTEXT)
 
 
+@settings(max_examples=30)
 @given(st.permutations(list(EVERYTHING["engine"]["args"].items())), st.permutations(list(EVERYTHING)))
 def test_the_order_in_which_something_is_written_does_not_matter(args: list[tuple[str, Any]], order: list[str]) -> None:
     one = {**EVERYTHING, "engine": {**EVERYTHING["engine"], "args": dict(args)}}

@@ -94,7 +94,7 @@ def options(draw: st.DrawFn) -> tuple[dict[str, Any], Flag]:
     return {"default": default[kind], "help": f"{text} (default: %(default)s)"}, Flag(kind)  # type: ignore[arg-type]  # a kind
 
 
-@given(flags=st.dictionaries(NAME, options(), min_size=1, max_size=12), short=st.booleans())
+@given(flags=st.dictionaries(NAME, options(), min_size=1, max_size=6), short=st.booleans())
 def test_what_argparse_prints_is_read_back(flags: dict[str, tuple[dict[str, Any], Flag]], short: bool) -> None:  # noqa: FBT001  drawn
     # Names that need a type of their own are the engine's, not argparse's.
     parser = argparse.ArgumentParser(prog="serve", allow_abbrev=False, conflict_handler="resolve")

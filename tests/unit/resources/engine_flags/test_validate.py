@@ -305,6 +305,7 @@ def test_a_list_comes_out_as_it_went_in(items: list[str]) -> None:
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text()),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 
