@@ -52,7 +52,9 @@ demo: ## From nothing to a streamed answer: local cluster, operator, real vLLM (
 test: ## Every lane, with all it needs; the cluster is down afterwards unless it was up before
 	@$(PYTHON3) -m tests.cluster.lanes
 
-check: lint types layers unit drift ## What needs no cluster: lint, types, layers, unit tests, drift (under a minute)
+# The quick ones beside the unit tests, which leave the processor alone while they start; all of them, whichever fails.
+check: venv helm ## What needs no cluster: lint, types, layers, unit tests, drift (under a minute)
+	@$(MAKE) -j2 --keep-going unit lint types layers drift
 
 ##@ Lanes
 .PHONY: lint types layers unit drift control-plane e2e e2e-unproven
