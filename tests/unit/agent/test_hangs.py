@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead_agent.reasons import Phase, Reason
-from tests.unit.agent import virtual_time
+from tests.unit import virtual_time
 from tests.unit.agent.simulation import Replica
 
 #: The promise is 30 s until the replica is out of the Service; the kubelet asks every 2 s and the EndpointSlice follows in 1.

@@ -23,7 +23,7 @@ from fairlead.controller.elector import (
     taken,
 )
 from fairlead.reconciler.client import ApiError
-from tests.unit.controller.virtual_time import VirtualLoop, run
+from tests.unit.virtual_time import VirtualTimeLoop, run
 
 Object = dict[str, Any]
 
@@ -323,7 +323,7 @@ async def test_nobody_leads_while_the_api_is_away_and_somebody_does_afterwards(a
 async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(a: Replica, b: Replica) -> None:
     """Its clock has jumped past its time: no worker of it may write, before anything of it could have learnt what happened."""
     shared = a.shared
-    assert isinstance(a.loop, VirtualLoop)
+    assert isinstance(a.loop, VirtualTimeLoop)
     a.loop.stopped_for(20)
     assert not leads(a)
     mark = len(shared.writers)
