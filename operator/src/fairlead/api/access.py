@@ -11,6 +11,9 @@ from fairlead.api.markers import Atomic, Cel
 
 INLINE_BYTES = 32_768
 """Longest key set in a spec: some 60 RSA keys of 2048 bits. It lies in the ConfigMap of the pods, beside Envoy's bootstrap."""
+PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+"""Members of private and symmetric keys (RFC 7518, section 6)."""
+_NOTHING_PRIVATE = rf"""!self.matches(r'"({"|".join(PRIVATE_MEMBERS)})"\s*:')"""
 
 
 class KeySetRef(ApiModel):
@@ -57,7 +60,7 @@ class Jwks(ApiModel):
                 reason="FieldValueForbidden",
             ),
             Cel(
-                rule=r"""!self.matches(r'"(d|p|q|dp|dq|qi|oth|k)"\s*:')""",
+                rule=_NOTHING_PRIVATE,
                 message="this holds a private or secret key. Write public keys only, and replace that key: "
                 "others may have read it",
                 reason="FieldValueForbidden",

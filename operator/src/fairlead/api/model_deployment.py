@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from fairlead.api.access import Access  # noqa: TC001  pydantic reads it at run time
+from fairlead.api.access import Access, Jwks  # noqa: TC001  pydantic reads it at run time
 from fairlead.api.base import API_VERSION, KIND, ApiModel, QuantityStr
 from fairlead.api.engine import Engine
 from fairlead.api.markers import Cel
@@ -133,6 +133,11 @@ class ModelDeploymentSpec(ApiModel):
     """Who may send requests. Default: every pod of the cluster, and nobody outside."""
     pod: Pod = Field(default_factory=Pod)
     """What the pods carry beyond what Fairlead needs."""
+
+    @property
+    def jwks(self) -> Jwks | None:
+        """Where the issuer's keys come from; None: requests need no token."""
+        return self.access.jwt.jwks if self.access is not None else None
 
 
 class ObjectMeta(ApiModel):

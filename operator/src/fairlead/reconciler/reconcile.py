@@ -149,7 +149,8 @@ class Reconciler:
 
     async def _with_keys(self, key: Key, model: ModelDeployment | None, pods: list[PodView]) -> list[PodView]:
         """The pods, those that do not start for want of the issuer's keys with that for a reason; a read only if some do not."""
-        ref = model.spec.access.jwt.jwks.config_map_key_ref if model is not None and model.spec.access is not None else None
+        jwks = model.spec.jwks if model is not None else None
+        ref = jwks.config_map_key_ref if jwks is not None else None
         waiting = [pod for pod in pods if pod.problem is not None and pod.problem.reason is Reason.POD_STARTING]
         lack = await self._children.lacks(key.namespace, ref) if ref is not None and waiting else None
         return pods if lack is None else [replace(pod, problem=lack) if pod in waiting else pod for pod in pods]

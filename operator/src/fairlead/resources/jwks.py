@@ -8,8 +8,8 @@ import json
 import re
 from typing import Any, Final
 
-_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-"""Members of private and symmetric keys (RFC 7518, section 6)."""
+from fairlead.api.access import PRIVATE_MEMBERS
+
 _RSA_BITS: Final = 2048
 """RFC 7518, section 3.3: the least that RS256 and PS256 may be used with."""
 _EC_BYTES: Final = {"P-256": 32, "P-384": 48, "P-521": 66}
@@ -38,7 +38,7 @@ def problem_with(text: str) -> str | None:
     for number, key in enumerate(keys):
         if key.get("kty") == "oct":
             return f"keys[{number}] is a shared secret (kty oct): whoever can read it can make tokens. Write public keys only"
-        if secret := sorted(_PRIVATE & key.keys()):
+        if secret := sorted(key.keys() & PRIVATE_MEMBERS):
             return (
                 f"keys[{number}] is a private key (it has {', '.join(secret)}). Write the public one only, and replace that key: "
                 "others may have read it"

@@ -55,8 +55,8 @@ def network_policy(mdep: ModelDeployment, context: BuildContext) -> Manifest:
 
 
 def _egress(mdep: ModelDeployment) -> list[dict[str, Any]]:
-    access = mdep.spec.access
-    port = keys_port(access.jwt.jwks) if access is not None else None
+    jwks = mdep.spec.jwks
+    port = keys_port(jwks) if jwks is not None else None
     if port is None:
         return []
     return [

@@ -170,7 +170,8 @@ def _volumes(mdep: ModelDeployment, config: str) -> list[dict[str, Any]]:
 
 def _keys_volume(mdep: ModelDeployment) -> list[dict[str, Any]]:
     """The ConfigMap with the issuer's keys. It must be there: without keys the sidecar would refuse every request."""
-    ref = mdep.spec.access.jwt.jwks.config_map_key_ref if mdep.spec.access is not None else None
+    jwks = mdep.spec.jwks
+    ref = jwks.config_map_key_ref if jwks is not None else None
     if ref is None:
         return []
     items = [{"key": ref.key, "path": names.KEYS_FILE}]

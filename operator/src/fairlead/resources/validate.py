@@ -24,8 +24,8 @@ def validate(mdep: ModelDeployment, context: BuildContext) -> list[Problem]:
         ModelVolume.parse(mdep.spec.model.uri)
     except ValueError as error:
         problems.append(Problem(Reason.INVALID_SPEC, str(error)))
-    if mdep.spec.access is not None:
-        problems += _check_keys(mdep.spec.access.jwt.jwks)
+    if mdep.spec.jwks is not None:
+        problems += _check_keys(mdep.spec.jwks)
     unsupported = any(problem.reason is Reason.UNSUPPORTED_ENGINE_VERSION for problem in problems)
     if context.engine_image(engine) is None and not unsupported:
         known = ", ".join(sorted(context.images.engines.get(engine.name, {}))) or "none"

@@ -101,6 +101,7 @@ class Silence:
 async def _look(sidecar: SidecarAdmin, unacknowledged: Callable[[], int]) -> InFlight | None:
     """None if the sidecar does not say."""
     try:
+        # In the order in which an answer passes through: looked at the other way round, one that moves on could be missed.
         return InFlight(await sidecar.active_requests(), await sidecar.unsent_bytes() + unacknowledged())
     except Unanswered as error:
         logger.warning("drain: %s", error)

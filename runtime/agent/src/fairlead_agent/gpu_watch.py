@@ -35,7 +35,7 @@ class FaultStore(Protocol):
 
 
 class GpuWatch:
-    """What is known of the GPUs. `xid_problem` is for good: a GPU after a fatal Xid serves nobody until it is reset."""
+    """What is known of the GPUs, with what an earlier agent of this pod has left."""
 
     def __init__(self, config: Config, gpus: Gpus, store: FaultStore) -> None:
         self._config = config
@@ -44,13 +44,17 @@ class GpuWatch:
         self._faults = store.load()
         self._state = gpu_rules.GpuState(ecc=self._faults.ecc)
         self.devices: tuple[Device, ...] = ()
-        self.xid_problem: Problem | None = next((xid.problem(*each) for each in self._faults.xids.items()), None)
         self.xids: Counter[tuple[str, int]] = Counter()
 
     @property
     def problem(self) -> Problem | None:
         """What takes the replica out of the Service, fatal Xids aside."""
         return self._state.problem
+
+    @property
+    def xid_problem(self) -> Problem | None:
+        """The first fatal Xid. It is for good: a GPU after one serves nobody until it is reset."""
+        return next((xid.problem(*each) for each in self._faults.xids.items()), None)
 
     async def start_problem(self) -> Problem | None:
         """Reads once; why the engine must not be started now. None also notes what others use, so start at once then."""
@@ -75,8 +79,7 @@ class GpuWatch:
     def on_xid(self, uuid: str, number: int) -> None:
         """An Xid came."""
         self.xids[uuid, number] += 1
-        if xid.fatal(number) and self.xid_problem is None:
-            self.xid_problem = xid.problem(uuid, number)
+        if xid.fatal(number) and not self._faults.xids:
             self._keep(replace(self._faults, xids={uuid: number}))
 
     async def _read(self, *, decoded: bool) -> tuple[Device, ...] | Problem:
