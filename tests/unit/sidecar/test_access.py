@@ -16,32 +16,23 @@ from tests.tokens import AUDIENCE, SigningKey, key_set, now
 from tests.unit.resources.cases import access, model_deployment
 from tests.unit.sidecar.http1 import Answer, Connection, ask
 from tests.unit.sidecar.proxy import Sidecar, sidecar
-from tests.unit.sidecar.stub_engine import StubEngine
 from tests.unit.sidecar.test_requests import GET, JSON, POST, assert_error
 from tests.unit.sidecar.token_cases import BAD, EC, GOOD, KEYS, RSA, forged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.unit.sidecar.stub_engine import StubEngine
+
 MODELS = "/v1/models"
 
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[StubEngine]:
-    engine = StubEngine()
-    yield engine
-    engine.close()
+pytestmark = pytest.mark.usefixtures("forget")
 
 
 @pytest.fixture(scope="module")
 def proxy(engine: StubEngine) -> Iterator[Sidecar]:
     with sidecar(bootstrap(model_deployment({"access": access(inline=key_set(*KEYS))}).spec), engine.port) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def forget(engine: StubEngine) -> None:
-    engine.seen.clear()
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,9 +30,9 @@ STREAM_LIMIT = "600s"
 
 @pytest.fixture
 def engine() -> Iterator[StubEngine]:
-    engine = StubEngine()
-    yield engine
-    engine.close()
+    """Each test has one of its own: it is stopped, held and broken."""
+    with closing(StubEngine()) as engine:
+        yield engine
 
 
 def swap(there: Any, instead: Any, **more: str) -> Callable[[Any], Any]:

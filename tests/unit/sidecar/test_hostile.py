@@ -17,19 +17,15 @@ from fairlead_agent.sidecar import ACTIVE_REQUESTS
 from tests.unit.sidecar.http1 import Connection, ask
 from tests.unit.sidecar.http2 import CONTINUATION, DATA, END_HEADERS, END_STREAM, RST_STREAM, Http2Connection, literal
 from tests.unit.sidecar.proxy import Sidecar, sidecar, until
-from tests.unit.sidecar.stub_engine import StubEngine
 from tests.unit.sidecar.test_faults import BOOTSTRAP, CLOSING, UNREAD, swap
 from tests.unit.sidecar.test_requests import GET, JSON, POST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.unit.sidecar.stub_engine import StubEngine
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[StubEngine]:
-    engine = StubEngine()
-    yield engine
-    engine.close()
+pytestmark = pytest.mark.usefixtures("forget")
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +33,6 @@ def proxy(engine: StubEngine) -> Iterator[Sidecar]:
     """It closes at once where it would wait for a slow client to read."""
     with sidecar(BOOTSTRAP, engine.port, swap(LIMITS.unread_timeout, "0.1s")) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def forget(engine: StubEngine) -> None:
-    engine.seen.clear()
 
 
 HOST = b"host: model\r\n"

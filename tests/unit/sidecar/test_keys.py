@@ -6,7 +6,7 @@ import json
 import os
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -40,9 +40,9 @@ SECRET = {"kty": "oct", "kid": "shared", "k": base64url(b"not a secret at all, f
 
 @pytest.fixture
 def engine() -> Iterator[StubEngine]:
-    engine = StubEngine()
-    yield engine
-    engine.close()
+    """Each test has one of its own: it is stopped, held and broken."""
+    with closing(StubEngine()) as engine:
+        yield engine
 
 
 def status(proxy: Sidecar, token: str) -> int:

@@ -13,32 +13,22 @@ from fairlead.resources.envoy import ACCESS_LOG, LIMITS, STRIPPED_HEADERS, STRIP
 from tests.unit.resources.cases import model_deployment
 from tests.unit.sidecar.http1 import Answer, Connection, ask
 from tests.unit.sidecar.proxy import Sidecar, sidecar
-from tests.unit.sidecar.stub_engine import StubEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.unit.sidecar.stub_engine import StubEngine
+
 JSON = {"content-type": "application/json"}
 GET = "GET"
 POST = "POST"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[StubEngine]:
-    engine = StubEngine()
-    yield engine
-    engine.close()
+pytestmark = pytest.mark.usefixtures("forget")
 
 
 @pytest.fixture(scope="module")
 def proxy(engine: StubEngine) -> Iterator[Sidecar]:
     with sidecar(bootstrap(model_deployment().spec), engine.port) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def forget(engine: StubEngine) -> None:
-    engine.seen.clear()
 
 
 def assert_error(answer: Answer, status: int, kind: str) -> str:
