@@ -2,9 +2,12 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import until
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 TAIL_BYTES = 1 << 16
@@ -40,3 +43,17 @@ class Audit:
         return [
             f"{each['verb']} {each['requestURI']}" for each in written if each.get("objectRef", {}).get("resource") != "leases"
         ]
+
+    def settled(self, seconds: float, *, within: float = 60, every: float = 0.2) -> int:
+        """Wait until the user has written nothing for so long; returns the mark of that moment."""
+        mark, since = self.mark(), time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal mark, since
+            now = self.mark()
+            if self.writes(mark):
+                mark, since = now, time.monotonic()
+            return time.monotonic() - since > seconds
+
+        until("the operator has settled", quiet, seconds=within, every=every)
+        return self.mark()

@@ -1,7 +1,6 @@
 """One namespace on any API server: ModelDeployments in it, and what the operator makes of them."""
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -65,16 +64,7 @@ class Tenant:
 
     def settled(self, seconds: float = QUIET_SECONDS) -> int:
         """Wait until the operator has written nothing for so long; returns the mark in the audit log."""
-        state = {"mark": self.audit.mark(), "since": time.monotonic()}
-
-        def quiet() -> bool:
-            mark = self.audit.mark()
-            if self.audit.writes(int(state["mark"])):
-                state.update(mark=mark, since=time.monotonic())
-            return time.monotonic() - state["since"] > seconds
-
-        until("the operator has settled", quiet, seconds=60, every=0.2)
-        return self.audit.mark()
+        return self.audit.settled(seconds)
 
 
 def soon(what: str, probe: Callable[[], Any], seconds: float = 20) -> Any:

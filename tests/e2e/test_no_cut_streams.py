@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.conftest import World, leader
 from tests.e2e.kube import condition, describe, wait_ready
@@ -187,15 +188,12 @@ def carrying(world: World) -> set[str]:
     found = set()
     for pod in world.pods(NAME):
         text = world.curl(f"http://{pod['status']['podIP']}:8004/stats/prometheus").stdout
-        values = {}
-        for series in ("rq_active", "cx_tx_bytes_buffered"):
-            lines = [
-                line
-                for line in text.splitlines()
-                if line.startswith(f"envoy_http_downstream_{series}{{") and '"ingress_http"' in line
-            ]
-            assert lines, f"no {series} in {text[:500]}"
-            values[series] = sum(int(float(line.rpartition(" ")[2])) for line in lines)
+        values = {
+            sample.name.removeprefix("envoy_http_downstream_"): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.labels.get("envoy_http_conn_manager_prefix") == "ingress_http"
+        }
         if values["rq_active"] > SHORT or values["cx_tx_bytes_buffered"]:
             found.add(pod["metadata"]["name"])
     return found
