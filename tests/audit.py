@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,22 @@ TAIL_BYTES = 1 << 16
 """Longer than any line: at level Metadata one has about 1 KiB."""
 
 
+def entries(log: Path, since: int = 0) -> Iterator[dict[str, Any]]:
+    """What is noted from a mark on, one by one: the log of a thousand models has more than 100 MB."""
+    with log.open("rb") as opened:
+        opened.seek(since)
+        for line in opened:
+            if not line.endswith(b"\n"):
+                return  # it is half there yet
+            yield json.loads(line)
+
+
 @dataclass(frozen=True)
 class Audit:
-    """The audit log, level Metadata, as far as it is about one user and, where one is named, one namespace."""
+    """The audit log, level Metadata, as far as it is about one user and one namespace; None: all of them."""
 
     log: Path
-    user: str
+    user: str | None
     namespace: str | None = None
 
     def mark(self) -> int:
@@ -31,10 +42,7 @@ class Audit:
 
     def requests(self, since: int) -> list[dict[str, Any]]:
         """The user's requests since a mark. A caller without credentials has no user name."""
-        with self.log.open("rb") as log:
-            log.seek(since)
-            entries = [json.loads(line) for line in log.read().splitlines(keepends=True) if line.endswith(b"\n")]
-        ours = [each for each in entries if each["user"].get("username") == self.user]
+        ours = (each for each in entries(self.log, since) if self.user in (None, each["user"].get("username")))
         return [each for each in ours if self.namespace in (None, each.get("objectRef", {}).get("namespace"))]
 
     def writes(self, since: int) -> list[str]:

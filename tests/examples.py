@@ -25,10 +25,16 @@ def documents() -> dict[str, str]:
     return found
 
 
+def layouts() -> dict[str, str]:
+    """YAML text by file, of the example repositories for GitOps tools: among it kinds that an API server has from those alone."""
+    found = sorted((ROOT / "examples" / "gitops").rglob("*.yaml"))
+    return {str(file.relative_to(ROOT)): file.read_text() for file in found}
+
+
 def model_deployments() -> dict[str, Manifest]:
     """Every ModelDeployment among them, as the API server would hand it to the operator."""
     found = {}
-    for where, text in documents().items():
+    for where, text in {**documents(), **layouts()}.items():
         for manifest in yaml.safe_load_all(text):
             if manifest["kind"] == "ModelDeployment":
                 manifest["metadata"]["namespace"] = "default"

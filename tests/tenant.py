@@ -9,7 +9,7 @@ from fairlead.reconciler.decide import mounted
 from fairlead.reconciler.kinds import CHILDREN, CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, Kind
 from tests.audit import Audit
 from tests.objects import Object, Objects
-from tests.waiting import until
+from tests.waiting import CONVERGED_SECONDS, until
 
 QUIET_SECONDS = 2.0
 """The operator has settled when it has written nothing for so long: its shortest pause between two looks is not longer than
@@ -67,6 +67,6 @@ class Tenant:
         return self.audit.settled(seconds)
 
 
-def soon(what: str, probe: Callable[[], Any], seconds: float = 20) -> Any:
-    """Wait for something that the operator does at once."""
+def soon(what: str, probe: Callable[[], Any], seconds: float = CONVERGED_SECONDS) -> Any:
+    """Wait for something that the operator does at once, where it has the machine to itself."""
     return until(what, probe, seconds=seconds, every=0.05)

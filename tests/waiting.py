@@ -6,6 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+CONVERGED_SECONDS = 120.0
+"""For what merely converges, within seconds on a quiet machine: processes of tests share its cores."""
+
 
 class DeadlineError(AssertionError):
     """What was waited for did not happen in time; the message says what, how long, and what was last seen."""
@@ -27,7 +30,12 @@ def always(what: str, probe: Callable[[], object], *, seconds: float, every: flo
 
 
 def until(
-    what: str, probe: Callable[[], T | None], *, seconds: float, every: float = 0.5, describe: Callable[[], str] | None = None
+    what: str,
+    probe: Callable[[], T | None],
+    *,
+    seconds: float = CONVERGED_SECONDS,
+    every: float = 0.5,
+    describe: Callable[[], str] | None = None,
 ) -> T:
     """Call probe until it returns something truthy and return that.
 

@@ -69,7 +69,7 @@ def main() -> int:
     client, store = FakeClient(mdep), Store()
     store.put(mdep)
     writer = StatusWriter(client, store, instance="bench", clock=time.monotonic)
-    reconciler = Reconciler(store, Children(client, store), NoAgents(), writer, CONTEXT)  # type: ignore[arg-type]
+    reconciler = Reconciler(store, Children(client, store), NoAgents(), writer, CONTEXT, scales={})  # type: ignore[arg-type]
 
     def visit() -> None:
         loop.run_until_complete(reconciler.visit(KEY))
@@ -88,9 +88,7 @@ def main() -> int:
     figures = {
         "a visit that finds nothing to do": cpu_milliseconds(visit, visits),
         "  reading the spec": cpu_milliseconds(lambda: ModelDeployment.model_validate(mdep), visits),
-        "  comparing what is wanted with what is there": cpu_milliseconds(
-            lambda: plan("u", wanted, live, list(live.values())), visits
-        ),
+        "  comparing what is wanted with what is there": cpu_milliseconds(lambda: plan("u", wanted, live), visits),
         "making what is wanted, once for each generation": cpu_milliseconds(lambda: build(model, CONTEXT), visits),
         "floor: the six children through JSON and back": cpu_milliseconds(
             lambda: [json.dumps(json.loads(each)) for each in text], visits

@@ -3,18 +3,15 @@
 import argparse
 import os
 import shlex
-import subprocess
 import sys
 
 from tests.cluster import debian, tools
 from tests.cluster.access import Cluster
+from tests.cluster.choice import chosen
 from tests.cluster.deviceplugin.devices import COUNT
-from tests.cluster.down import down
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import REPOSITORY, Layout, cache_root
+from tests.cluster.layout import Layout, cache_root
 from tests.cluster.progress import say
-from tests.cluster.status import status
-from tests.cluster.up import up
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what runs; exit status 1 unless all of it does")
     commands.add_parser("env", help='for eval "$(…)": KUBECONFIG, and kubectl and helm on PATH')
     build = commands.add_parser("tools", help="build what it consists of, where that is not done yet")
-    build.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(tools.MODULES)} (all)")
+    build.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(tools.MODULES)} ({', '.join(tools.USUAL)})")
+    one = commands.add_parser("program", help="where one program of the tools lies, built first where that is not done yet")
+    one.add_argument("name")
     commands.add_parser("debian", help="install the Debian packages it needs")
     images = commands.add_parser("images", help="build the project's images and import them")
     images.add_argument("rest", nargs=argparse.REMAINDER)
@@ -61,23 +60,23 @@ def run(args: argparse.Namespace) -> int:
     layout = Layout.of_this_clone()
     match args.command:
         case "up":
-            up(layout, args.gpus)
+            chosen(layout).up(layout, args.gpus)
         case "down":
-            down(layout)
+            chosen(layout).down(layout)
         case "status":
-            text, whole = status(layout)
+            text, whole = chosen(layout).status(layout)
             print(text)
             return 0 if whole else 1
         case "env":
             print(env(layout))
         case "tools":
-            tools.ensure(cache_root(), args.modules or tuple(tools.MODULES))
+            tools.ensure(cache_root(), args.modules or tools.USUAL)
+        case "program":
+            print(tools.program(cache_root(), args.name))
         case "debian":
             debian.install(cache_root())
         case "images":
-            return subprocess.run(
-                [sys.executable, "-m", "tests.cluster.images", *args.rest], cwd=REPOSITORY, check=False
-            ).returncode
+            chosen(layout).images(layout, args.rest)
     return 0
 
 

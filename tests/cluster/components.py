@@ -19,6 +19,7 @@ MARKS = {
     "scheduler": "kube-scheduler",
     "kubelet": "kubelet",
     "kube-proxy": "kube-proxy",
+    "network-policies": "cmd",
     "device-plugin": "tests.cluster.deviceplugin",
 }
 _MARKED = 3
@@ -42,6 +43,17 @@ def running(name: str, processes: Sequence[Process]) -> Process | None:
     return None
 
 
+def stop(sandbox: Sandbox, name: str) -> None:
+    """End the component, where it runs.
+
+    Raises:
+        ClusterError: it does not stop.
+    """
+    process = running(name, sandbox.processes())
+    if process is not None:
+        process.end(SIGTERM, seconds=30)
+
+
 def ensure(sandbox: Sandbox, component: Component) -> bool:
     """Start the component unless it runs with this very command line; an older one is stopped first. True if it started.
 
@@ -52,7 +64,7 @@ def ensure(sandbox: Sandbox, component: Component) -> bool:
     if process is not None:
         if process.argv == tuple(component.argv):
             return False
-        process.end(SIGTERM, seconds=30)
+        stop(sandbox, component.name)
     sandbox.start(component.name, component.argv, component.env)
     log = sandbox.layout.logs / f"{component.name}.log"
     try:

@@ -7,8 +7,9 @@ A control plane alone (no kubelet, no network namespace, no root) is what the co
         plane.audit_log.read_text()     # JSON lines, level Metadata
 
 It listens on free ports of 127.0.0.1, runs real controllers (garbage collection, Deployments, ReplicaSets, …) but no
-scheduler, so that pods stay Pending until the test writes their status. Start takes 5 to 10 seconds. It stops at the end
-of the `with` block, and its processes are killed by the kernel should the starting process die first.
+scheduler, so that pods stay Pending until the test writes their status. (`crowded=True`: one with a scheduler, for who brings
+nodes of his own.) Start takes 5 to 10 seconds. It stops at the end of the `with` block, and its processes are killed by the
+kernel should the starting process die first.
 """
 
 import json
@@ -35,7 +36,7 @@ SERVICE_RANGE = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"
 POD_RANGE = "10.244.0.0/16"
 
-_AUDIT_POLICY = {
+AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
@@ -43,8 +44,12 @@ _AUDIT_POLICY = {
 }
 
 #: Seconds that each of three stages of the start may take on a busy machine; all three together usually take under 10.
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 10.0
+
+#: For a crowd of pods. By default each controller sends 20 requests a second, so that two pods for each of ten Deployments a
+#: second would come ever later.
+HURRIED = ("--kube-api-qps=1000", "--kube-api-burst=1000")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class ControlPlaneSpec:
             ClusterError: openssl is missing or refuses.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "audit-policy.json", json.dumps(_AUDIT_POLICY))
+        write_whole(self.folder / "audit-policy.json", json.dumps(AUDIT_POLICY))
         authority = self.authority
         authority.create()
         names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
@@ -185,15 +190,21 @@ class ControlPlane:
     api: Api
     #: One log per component, for when something is not as it should be.
     logs: Path
+    #: The command line of a scheduler, for `scheduling`.
+    scheduler: Sequence[str]
 
 
 @contextmanager
-def control_plane_alone(folder: Path, tools: Tools | None = None) -> Iterator[ControlPlane]:
+def control_plane_alone(
+    folder: Path, tools: Tools | None = None, *, crowded: bool = False, apiserver: Sequence[str] = ()
+) -> Iterator[ControlPlane]:
     """Start etcd, API server and controllers in `folder` (empty or not there yet) and stop them at the end.
 
     Args:
         folder: for data, certificates and logs; the caller removes it.
         tools: modules k8s and etcd; built or taken from the cache where not given.
+        crowded: with a scheduler, and controllers that keep up with ten new Deployments a second.
+        apiserver: more arguments of the API server.
 
     Raises:
         ClusterError: a component died or was not ready in time; the message holds the end of its log.
@@ -204,10 +215,13 @@ def control_plane_alone(folder: Path, tools: Tools | None = None) -> Iterator[Co
     spec.prepare()
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        for name, command in (("etcd", spec.etcd()), ("apiserver", spec.apiserver())):
+        for name, command in (("etcd", spec.etcd()), ("apiserver", [*spec.apiserver(), *apiserver])):
             processes[name] = _start(name, command, folder / "logs")
         _wait("the API server is ready", spec.api.ready, processes, folder / "logs")
-        processes["controller-manager"] = _start("controller-manager", spec.controller_manager(), folder / "logs")
+        hurried = HURRIED if crowded else ()
+        processes["controller-manager"] = _start("controller-manager", [*spec.controller_manager(), *hurried], folder / "logs")
+        if crowded:
+            processes["scheduler"] = _start("scheduler", [*spec.scheduler(), *hurried], folder / "logs")
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         _wait("the controllers work", lambda: spec.api.get(account) is not None, processes, folder / "logs")
         yield ControlPlane(
@@ -217,10 +231,21 @@ def control_plane_alone(folder: Path, tools: Tools | None = None) -> Iterator[Co
             server=spec.server,
             api=spec.api,
             logs=folder / "logs",
+            scheduler=spec.scheduler(),
         )
     finally:
         for process in reversed(processes.values()):
             _stop(process)
+
+
+@contextmanager
+def scheduling(plane: ControlPlane) -> Iterator[None]:
+    """With a scheduler while the block runs: each pod gets a node then, or is told why not."""
+    process = _start("scheduler", plane.scheduler, plane.logs)
+    try:
+        yield
+    finally:
+        _stop(process)
 
 
 def environment() -> dict[str, str]:

@@ -28,6 +28,7 @@ NODE = (
     Need("runc", "runc", "starts containers"),
     Need("nftables", "nft", "kube-proxy's rules"),
     Need("conntrack", "conntrack", "kube-proxy"),
+    Need("iptables", "iptables", "what NetworkPolicies judge"),
     Need("iproute2", "ip", "the node's network"),
     Need("openssl", "openssl", "certificates"),
     Need("gcc", "gcc", "the fake NVML and the pause program"),
@@ -40,7 +41,6 @@ IMAGES = (
     Need("python3-venv", "/usr/lib/python3*/ensurepip/__init__.py", "vLLM on the CPU"),
 )
 TESTS = (
-    Need("iptables", "iptables", "NetworkPolicy enforcement"),
     Need("curl", "curl", "requests from the node"),
     Need("ca-certificates", "/etc/ssl/certs/ca-certificates.crt", "downloads"),
 )

@@ -9,23 +9,23 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from tests.cluster import debian
 from tests.cluster.access import Cluster
-from tests.cluster.chart import NAMESPACE, install_command
+from tests.cluster.chart import NAMESPACE, install_command, install_with
+from tests.cluster.choice import Maker, Native, chosen
 from tests.cluster.errors import ClusterError
 from tests.cluster.images import base
-from tests.cluster.layout import REPOSITORY, Layout, cache_root
+from tests.cluster.kind.steps import Run, Runner, Write
+from tests.cluster.layout import REPOSITORY, Layout
 from tests.cluster.model_volume import model_volume
 from tests.cluster.progress import run_logged, say
-from tests.cluster.up import up
 from tests.e2e.kube import Kube, Object, condition
 
 NAME = "quickstart"
@@ -62,20 +62,25 @@ class Stages:
         return "\n".join(lines)
 
 
-def check_machine() -> None:
+def check_machine(maker: Maker) -> None:
     """See that the machine is one that this can work on, before anything is begun.
 
     Raises:
         ClusterError: what is missing, and what to do about it.
     """
+    if isinstance(maker, Native):
+        check_native_machine()
+    if shutil.which("go") is None:
+        raise ClusterError(
+            "Go is not installed, and the local cluster's programs are built with it: install Go 1.26 or newer and put it on PATH"
+        )
+
+
+def check_native_machine() -> None:
     if os.geteuid() != 0:
         raise ClusterError(
             "Root is needed: the local cluster makes a network namespace, mounts and containers. As root (sudo -i, or in a "
             "throw-away virtual machine): make demo"
-        )
-    if shutil.which("go") is None:
-        raise ClusterError(
-            "Go is not installed, and the local cluster's programs are built with it: install Go 1.26 or newer and put it on PATH"
         )
     if importlib.util.find_spec("ensurepip") is None:
         raise ClusterError("This Python cannot make virtual environments. As root: apt-get install python3-venv")
@@ -85,12 +90,6 @@ def check_machine() -> None:
         raise ClusterError(
             f"{error}. Run it on Debian 12 or newer; a virtual machine with 2 cores and 8 GB of memory will do"
         ) from None
-
-
-def build_images() -> None:
-    done = subprocess.run([sys.executable, "-m", "tests.cluster", "images"], cwd=REPOSITORY, check=False)
-    if done.returncode:
-        raise ClusterError("The images could not be built: see above. Once that is mended, make demo goes on from there")
 
 
 def install_chart(cluster: Cluster) -> None:
@@ -106,7 +105,7 @@ def apply_example(cluster: Cluster, kube: Kube) -> None:
     if volume and volume["status"].get("phase") in {"Released", "Failed"}:
         # Its claim was deleted: a volume that is kept takes no other claim by itself.
         kube.delete("persistentvolume", VOLUME)
-    kube.apply(model_volume(cluster, VOLUME))
+    kube.apply(model_volume(cluster.models, VOLUME))
     say(kube.run("apply", "--server-side", "-f", str(EXAMPLE)).stdout.rstrip())
 
 
@@ -149,10 +148,8 @@ def where_it_stands(mdep: Object, pods: list[Object]) -> str:
     """One line: replicas, why it is not Ready, and what the containers wait for."""
     ready = condition(mdep, "Ready")
     replicas = mdep["status"].get("availability", "0/?") + " ready"
-    words = [replicas]
-    if ready:
-        message = ready.get("message", "").removeprefix(replicas).lstrip(";, ")
-        words.append(message or ready["reason"])
+    message = ready.get("message") or ready.get("reason", "")
+    words = [message] if message.startswith(replicas) else [replicas, *filter(None, [message])]
     waiting = {
         status["state"]["waiting"].get("reason", "")
         for pod in pods
@@ -192,7 +189,7 @@ def chat(port: int) -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    say(f"  POST http://{NAME}.default.svc/v1/chat/completions   {QUESTION!r}\n")
+    say(f"  POST /v1/chat/completions   {QUESTION!r}   (service/{NAME}, by a port-forward)\n")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     start = time.monotonic()
     connection.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json"})
@@ -208,7 +205,7 @@ def chat(port: int) -> None:
             tokens = event["usage"]["completion_tokens"]
         for choice in event["choices"]:
             first = first or time.monotonic()
-            print(choice["delta"].get("content") or "", end="", flush=True)
+            print(printable(choice["delta"].get("content") or ""), end="", flush=True)
     connection.close()
     print(flush=True)
     if not finished or first is None:
@@ -218,6 +215,11 @@ def chat(port: int) -> None:
         f"\n  first token after {(first - start) * 1000:.0f} ms, {tokens} tokens in {took:.2f} s. The words make no sense: the "
         "model's weights are random. Everything else is real."
     )
+
+
+def printable(text: str) -> str:
+    """A text of random weights may hold anything, an escape sequence too."""
+    return "".join(each if each.isprintable() or each == "\n" else "·" for each in text)
 
 
 def events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any] | None]:
@@ -241,17 +243,36 @@ def what_next() -> str:
   {"make cluster-down":<52} removes the cluster; what was built stays cached"""
 
 
+def show(maker: Maker, layout: Layout) -> None:
+    """Print what comes after the cluster, as it would be done to it."""
+    maker.images(layout, ())
+    kubectl = ("kubectl", f"--kubeconfig={layout.kubeconfig}", "apply", "--server-side")
+    volume = layout.state / "volume.json"
+    Runner(layout.logs, dry=True).do(
+        (
+            Run("Operator, by Helm", tuple(install_with(Path("helm"), layout.kubeconfig, layout.state))),
+            Write("A volume on the tiny model", volume, json.dumps(model_volume(layout.models, VOLUME), indent=1)),
+            Run("The volume", (*kubectl, f"--filename={volume}")),
+            Run("The example", (*kubectl, f"--filename={EXAMPLE}")),
+        )
+    )
+
+
 def demo() -> None:
-    stages = Stages()
-    check_machine()
-    with stages.stage("Debian packages"):
-        debian.install(cache_root())
+    stages, layout = Stages(), Layout.of_this_clone()
+    maker = chosen(layout)
+    check_machine(maker)
+    with stages.stage("What the machine needs"):
+        maker.prepare()
     with stages.stage("Local cluster"):
-        cluster = up(Layout.of_this_clone(), None)
+        cluster = maker.up(layout, None)
+    if cluster is None:
+        show(maker, layout)
+        return
     # kubectl, helm and port-forward speak to the node itself, whatever proxy this machine uses for the rest.
     os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), cluster.node_address)))
     with stages.stage("Images of operator, sidecar and engine"):
-        build_images()
+        maker.images(layout, ())
     with stages.stage("Operator, by Helm"):
         install_chart(cluster)
     kube = Kube(cluster.kubectl, cluster.kubeconfig)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.cluster import cgroups, network
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Layout
-from tests.cluster.locking import locked
+from tests.cluster.locking import locked, remove_lock
 from tests.cluster.progress import say
 from tests.cluster.sandbox import BOUND, Sandbox
 
@@ -27,7 +27,10 @@ def down(layout: Layout) -> None:
         Sandbox(layout).check_cache()
         there = layout.state.exists() or layout.netns.exists()
         clear(layout)
+        remove_lock(layout)
     say(f"The cluster is down, after {time.monotonic() - start:.1f} s" if there else "No cluster was up")
+    if os.environ.get("KUBECONFIG") == str(layout.kubeconfig):
+        say("KUBECONFIG of this shell still names it: unset KUBECONFIG")
 
 
 def clear(layout: Layout) -> None:

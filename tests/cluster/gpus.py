@@ -1,9 +1,13 @@
 """The state of a fake GPU: the files that the fake NVML reads (tests/cluster/nvml/state.h says what each means)."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Literal, get_args
+
+from tests.cluster.deviceplugin import devices
+from tests.cluster.layout import Layout
 
 Name = Literal[
     "memory_total_bytes",
@@ -57,3 +61,14 @@ class FakeGPU:
         """Back to the defaults: of `names`, or, when there is none, of everything but what the engine holds."""
         for name in names or set(get_args(Name)) - {"engine_bytes", "engine_match"}:
             (self.folder / name).unlink(missing_ok=True)
+
+
+def make_gpus(layout: Layout, count: int) -> None:
+    """As many folders as there shall be GPUs, on which vLLM takes memory; the state in those that stay is kept."""
+    wanted = devices.names(layout.digits, count)
+    layout.gpus.mkdir(exist_ok=True)
+    for each in layout.gpus.iterdir():
+        if each.name not in wanted:
+            shutil.rmtree(each)
+    for name in wanted:
+        FakeGPU(layout.gpus / name).follow_vllm()

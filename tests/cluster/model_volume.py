@@ -1,11 +1,10 @@
 """The tiny model as a static local volume, which a claim asks for by name."""
 
+from pathlib import Path
 from typing import Any
 
-from tests.cluster.access import Cluster
 
-
-def model_volume(cluster: Cluster, name: str) -> dict[str, Any]:
+def model_volume(models: Path, name: str) -> dict[str, Any]:
     """A PersistentVolume on the folder with the tiny model, on this machine; any claim that names it may have it."""
     here = [{"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]
     return {
@@ -17,7 +16,7 @@ def model_volume(cluster: Cluster, name: str) -> dict[str, Any]:
             "accessModes": ["ReadOnlyMany"],
             "storageClassName": "",
             "persistentVolumeReclaimPolicy": "Retain",
-            "local": {"path": str(cluster.models)},
+            "local": {"path": str(models)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": here}},
         },
     }

@@ -14,6 +14,8 @@ from tests.cluster.tools import Tools
 
 NAME = "node1"
 POD_SUBNET = "10.244.0.0/24"
+#: In the node, /run is the cluster's own.
+NRI_SOCKET = "/var/run/nri/nri.sock"
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,21 @@ class NodeSpec:
                 "version = 3",
                 f"root = {_quoted(home / 'root')}",
                 f"state = {_quoted(home / 'state')}",
-                'disabled_plugins = ["io.containerd.nri.v1.nri"]',
                 "[grpc]",
                 f"address = {_quoted(self.layout.containerd_socket)}",
                 "[ttrpc]",
                 f"address = {_quoted(self.layout.containerd_socket.with_name('ttrpc.sock'))}",
                 '[plugins."io.containerd.internal.v1.opt"]',
                 f"path = {_quoted(home / 'opt')}",
+                # By it the agent of NetworkPolicies knows whose an address is before the pod sends its first packet: the API
+                # tells it later, and what comes from nobody's address passes. The socket is where the agent looks for it.
+                '[plugins."io.containerd.nri.v1.nri"]',
+                f"socket_path = {_quoted(NRI_SOCKET)}",
+                f"plugin_path = {_quoted(home / 'nri' / 'plugins')}",
+                f"plugin_config_path = {_quoted(home / 'nri' / 'conf.d')}",
+                # By default 5 s and 2 s: an agent that is late on a busy machine would be asked no more.
+                'plugin_registration_timeout = "30s"',
+                'plugin_request_timeout = "30s"',
                 f'[plugins."{images}".pinned_images]',
                 f"sandbox = {_quoted(pause.image_name())}",
                 f'[plugins."{runtime}"]',

@@ -1,7 +1,7 @@
-"""Build Kubernetes, etcd, containerd, the CNI plugins and Helm from the Go modules in go/, once per content.
+"""Build Kubernetes, etcd, containerd, the CNI plugins, Helm and others from the Go modules in go/, once per content.
 
-Each module holds only `tool` directives and the locked versions. The programs go to
-<cache>/tools/<module>-<key>/bin, where the key covers go.mod, go.sum, the flags and the Go version: a second clone, or
+Each module holds only `tool` directives and the locked versions; verdict is a small program of our own. The programs go to
+<cache>/tools/<module>-<key>/bin, where the key covers the module's files, the flags and the Go version: a second clone, or
 the same clone tomorrow, builds nothing, and a changed version builds beside the old one.
 """
 
@@ -33,7 +33,20 @@ _LDFLAGS = {
 _PLAIN_LDFLAGS = "-s -w"
 
 #: Minutes on two busy cores when nothing is cached, to tell people what they wait for.
-MODULES = {"k8s": 8.0, "etcd": 0.5, "cri": 1.0, "cni": 0.2, "helm": 1.5}
+MODULES = {
+    "k8s": 8.0,
+    "etcd": 0.5,
+    "cri": 1.0,
+    "cni": 0.2,
+    "helm": 1.5,
+    "netpol": 1.5,
+    "actionlint": 0.2,
+    "kind": 0.2,
+    "kwok": 1.6,
+    "verdict": 1.0,
+}
+#: What the local cluster and the tests need. Of the rest, measurements want one, and machines with Docker another.
+USUAL = tuple(module for module in MODULES if module not in {"kind", "kwok"})
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ class Tools:
         raise ClusterError(f"No module of {', '.join(self.folders)} builds a program called {program}")
 
 
-def ensure(cache: Path, modules: Sequence[str] = tuple(MODULES)) -> Tools:
+def ensure(cache: Path, modules: Sequence[str] = USUAL) -> Tools:
     """The modules' programs, built now where they are not in the cache.
 
     Raises:
@@ -65,6 +78,18 @@ def ensure(cache: Path, modules: Sequence[str] = tuple(MODULES)) -> Tools:
         raise ClusterError(f"There is no module {', '.join(unknown)}: use one of {', '.join(MODULES)}")
     go = _go_version()
     return Tools({module: _ensure_module(cache, module, go) for module in modules})
+
+
+def program(cache: Path, name: str) -> Path:
+    """Where one program lies, its module built now if it is not in the cache.
+
+    Raises:
+        ClusterError: no module builds one of that name, or it cannot be built.
+    """
+    module = next((each for each in MODULES if name in programs(each)), None)
+    if module is None:
+        raise ClusterError(f"No module builds a program called {name}: see the `tool` lines in tests/cluster/go")
+    return ensure(cache, [module]).path(name)
 
 
 def programs(module: str) -> list[str]:
@@ -79,8 +104,8 @@ def programs(module: str) -> list[str]:
 def key(module: str, go: str) -> str:
     """What the folder's name ends with: it changes with everything that changes what is built."""
     digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((MODULES_AT / module / name).read_bytes())
+    for file in sorted((MODULES_AT / module).iterdir()):
+        digest.update(file.read_bytes())
     digest.update(repr((_LDFLAGS.get(module, _PLAIN_LDFLAGS), go, os.uname().machine)).encode())
     return digest.hexdigest()[:12]
 

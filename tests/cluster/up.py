@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.cluster import cgroups, components, debian, network, node, pause, tools
+from tests.cluster import cgroups, components, debian, network, node, pause, policies, tools
 from tests.cluster.access import API_PORT, RECORD, Cluster
 from tests.cluster.api import Api
 from tests.cluster.components import Component
@@ -16,7 +15,7 @@ from tests.cluster.controlplane import ControlPlaneSpec
 from tests.cluster.deviceplugin import devices, interpreter
 from tests.cluster.down import clear
 from tests.cluster.errors import ClusterError
-from tests.cluster.gpus import FakeGPU
+from tests.cluster.gpus import make_gpus
 from tests.cluster.layout import REPOSITORY, SOCKET_PATH_MAX, Layout
 from tests.cluster.locking import locked
 from tests.cluster.nvml.build import build as build_nvml
@@ -99,7 +98,7 @@ def _start(sandbox: Sandbox, plane: ControlPlaneSpec, gpus: int) -> list[str]:
     one = node.NodeSpec(layout, plane)
     plane.prepare()
     one.prepare()
-    _make_gpus(layout, gpus)
+    make_gpus(layout, gpus)
     search = ":".join([*map(str, programs.folders.values()), os.environ.get("PATH", ""), "/usr/local/sbin:/usr/sbin:/sbin"])
     started = []
 
@@ -118,6 +117,7 @@ def _start(sandbox: Sandbox, plane: ControlPlaneSpec, gpus: int) -> list[str]:
             _wait(sandbox, "The API server's start", plane.api.ready, ("etcd", "apiserver"))
     ensure("controller-manager", plane.controller_manager())
     ensure("scheduler", plane.scheduler())
+    _enforce_policies(sandbox, policies.PolicyAgent(layout, plane), ensure, anew="containerd" in started)
     ensure("kubelet", one.kubelet())
     ensure("kube-proxy", one.kube_proxy())
     plugin = [interpreter.find(layout.cache), "-m", "tests.cluster.deviceplugin", f"--gpus={layout.gpus}"]
@@ -126,19 +126,24 @@ def _start(sandbox: Sandbox, plane: ControlPlaneSpec, gpus: int) -> list[str]:
     return started
 
 
+def _enforce_policies(
+    sandbox: Sandbox, agent: policies.PolicyAgent, ensure: Callable[[str, list[str], dict[str, str]], None], *, anew: bool
+) -> None:
+    init = sandbox.init()
+    if init is None:
+        raise ClusterError("The node's namespaces are gone")
+    agent.prepare(init)
+    if anew:
+        # It hears of pods from the containerd that runs when it starts.
+        components.stop(sandbox, "network-policies")
+    ensure("network-policies", agent.command(), agent.environment())
+    if not agent.in_force(init):
+        with step("NetworkPolicies in force"):
+            _wait(sandbox, "That something judges by NetworkPolicies", lambda: agent.in_force(init), ("network-policies",))
+
+
 def _gpus_now(layout: Layout) -> int:
     return len(list(layout.gpus.iterdir())) if layout.gpus.exists() else 0
-
-
-def _make_gpus(layout: Layout, count: int) -> None:
-    """As many folders as there shall be GPUs, on which vLLM takes memory; the state in those that stay is kept."""
-    wanted = devices.names(layout.digits, count)
-    layout.gpus.mkdir(exist_ok=True)
-    for each in layout.gpus.iterdir():
-        if each.name not in wanted:
-            shutil.rmtree(each)
-    for name in wanted:
-        FakeGPU(layout.gpus / name).follow_vllm()
 
 
 def _import_pause(layout: Layout, programs: tools.Tools) -> None:

@@ -136,6 +136,20 @@ class LoseEvents(Some):
 
 
 @dataclass
+class SilentWatches(Fault):
+    """Watches that were open before it stay open and bring nothing more; those that are opened under it are sound."""
+
+    before: int
+    """Number of the last call before it."""
+
+    async def event(self, call: Call, line: bytes) -> bytes | None:
+        if call.number > self.before:
+            return line
+        self.hits += 1
+        return None
+
+
+@dataclass
 class ErrorEvent(Some):
     """Instead of an event a watch brings an error: 410 says that its resourceVersion is too old."""
 

@@ -13,8 +13,13 @@ from typing import Any
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
+VERSION = "0.0.0-tested"
+"""As the chart tells it, for the user agent."""
+START_SECONDS = 90.0
+"""It takes 2 s on a quiet machine; over 40 s have been seen beside other tests, builds and engines."""
 EXIT_SECONDS = 40.0
 """The operator gives itself 20 s for what it has in hand, kopf about 10."""
+FOLLOWING_LINES = 30
 
 
 @dataclass
@@ -39,12 +44,19 @@ class OperatorProcess:
                     "KUBECONFIG": str(self.kubeconfig),
                     "PYTHONPATH": str(ROOT / "operator" / "src"),
                     "PYTHONWARNINGS": "default",
+                    "FAIRLEAD_VERSION": VERSION,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        until("the operator is ready", lambda: self.answer("/readyz")[0] == 200, seconds=40, every=0.1, describe=self.tail)
+        until(
+            "the operator is ready",
+            lambda: self.answer("/readyz")[0] == 200,
+            seconds=START_SECONDS,
+            every=0.1,
+            describe=self.tail,
+        )
 
     @property
     def running(self) -> bool:
@@ -77,6 +89,18 @@ class OperatorProcess:
         with self.log.open("rb") as log:
             log.seek(self._read_from)
             return [json.loads(line) for line in log.read().splitlines(keepends=True) if line.endswith(b"\n")]
+
+    def tracebacks(self, since: int = 0) -> list[str]:
+        """The lines of the log, from that byte on, that hold one: by themselves, or they would drown in the rest of it.
+
+        What Python says by itself, of an object that cannot be removed say, is no JSON and has the traceback in further lines.
+        """
+        said = self.log.read_bytes()[since:].decode().splitlines() if self.log.exists() else []
+        return [
+            line if line.startswith("{") else "\n".join(said[number : number + FOLLOWING_LINES])
+            for number, line in enumerate(said)
+            if "Traceback" in line
+        ]
 
     def tail(self) -> str:
         return self.log.read_text()[-3000:] if self.log.exists() else ""

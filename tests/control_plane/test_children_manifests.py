@@ -81,4 +81,4 @@ def pod_phases(api: Api, namespace: str, count: int) -> list[str]:
     def events() -> str:
         return api.kubectl("get", "events", f"--namespace={namespace}", "--output=custom-columns=M:.message").stdout
 
-    return until(f"{count} pods", phases, seconds=30, every=0.1, describe=events)
+    return until(f"{count} pods", phases, every=0.1, describe=events)

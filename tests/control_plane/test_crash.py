@@ -67,13 +67,13 @@ class Play:
         before, action = SCENARIOS[name]
         world = self.new_world()
         before(world)
-        mark = world.settled(1)
+        mark = world.settled()
         kill = KillAfterWrite(world.namespace, position or 1000, lambda: self.operator.stop(signal.SIGKILL))
         with self.proxy.fault(kill):
             action(world)
-            until("it is killed, or done", lambda: kill.hits or done(world), seconds=30, every=0.05)
+            until("it is killed, or done", lambda: kill.hits or done(world), every=0.05)
             if not kill.hits:
-                world.settled(1)
+                world.settled()
         if position and not kill.hits:
             return None
         if kill.hits:
@@ -91,7 +91,7 @@ def done(world: World) -> bool:
 
 
 def wait_done(world: World) -> None:
-    until("all is as it should be", lambda: done(world), seconds=30, every=0.05, describe=lambda: str(world.mdep("chat")))
+    until("all is as it should be", lambda: done(world), every=0.05, describe=lambda: str(world.mdep("chat")))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def play(new_world: Callable[[], World], another_operator: Callable[..., Operato
         assert operator.stop() == 0
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_killed_after_each_write_the_end_is_the_same(play: Play, scenario: str) -> None:
     fair = play.run(scenario)

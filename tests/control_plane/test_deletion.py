@@ -7,15 +7,11 @@ from tests.control_plane.process import OperatorProcess
 from tests.control_plane.world import World
 from tests.waiting import until
 
-GC_SECONDS = 60.0
-"""The garbage collector learns of a new kind only every 30 s."""
-
 
 def wait_gone(world: World, name: str) -> None:
     until(
         "the children are gone",
         lambda: world.children(name) == {},
-        seconds=GC_SECONDS,
         every=0.2,
         describe=lambda: str(list(world.children(name))),
     )
@@ -27,7 +23,7 @@ def test_deleted_while_the_operator_is_up(world: World, operator: OperatorProces
     world.make_ready("chat")
     world.objects.delete(MODEL_DEPLOYMENT, world.namespace, "chat", propagationPolicy=policy)
     wait_gone(world, "chat")
-    until("it is gone itself", lambda: world.objects.get(MODEL_DEPLOYMENT, world.namespace, "chat") is None, seconds=GC_SECONDS)
+    until("it is gone itself", lambda: world.objects.get(MODEL_DEPLOYMENT, world.namespace, "chat") is None)
     since = world.settled()
     assert world.children("chat") == {}, "something was made again"
     assert world.writes_within(3, since) == []
@@ -58,7 +54,7 @@ def test_a_new_one_of_the_same_name_waits_for_the_old_ones_children(world: World
         owners = {owner["uid"] for child in children for owner in child["metadata"]["ownerReferences"]}
         return len(children) == 6 and owners == {second["metadata"]["uid"]}
 
-    until("all children are the new one's", all_new, seconds=GC_SECONDS, every=0.2)
+    until("all children are the new one's", all_new, every=0.2)
     world.make_ready("chat")
     assert operator.running
 
@@ -68,10 +64,10 @@ def test_orphans_are_taken_up_again(world: World, operator: OperatorProcess) -> 
     world.make_ready("chat")
     before = {kind: child["metadata"]["uid"] for kind, child in world.children("chat").items()}
     world.objects.delete(MODEL_DEPLOYMENT, world.namespace, "chat", propagationPolicy="Orphan")
-    until("it is gone", lambda: world.objects.get(MODEL_DEPLOYMENT, world.namespace, "chat") is None, seconds=GC_SECONDS)
+    until("it is gone", lambda: world.objects.get(MODEL_DEPLOYMENT, world.namespace, "chat") is None)
     assert {kind: child["metadata"]["uid"] for kind, child in world.children("chat").items()} == before
     again = world.create("chat")
-    world.wait_condition("chat", "Ready", status="True", reason="Ready", seconds=GC_SECONDS)
+    world.wait_condition("chat", "Ready", status="True", reason="Ready")
     after = world.children("chat")
     assert {kind: child["metadata"]["uid"] for kind, child in after.items()} == before, "replicas went on serving"
     assert {owner["uid"] for child in after.values() for owner in child["metadata"]["ownerReferences"]} == {

@@ -9,7 +9,7 @@ from tests.control_plane.world import World
 from tests.drift.child import drifting
 from tests.drift.walks import foreign_leaves_stay, owned_leaves_come_back, strategy_comes_back
 
-pytestmark = [pytest.mark.usefixtures("operator"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.usefixtures("operator"), pytest.mark.timeout(400)]
 
 CONTEXT = Settings.model_validate(SETTINGS).context
 TWINS = ("a", "b", "c", "d")

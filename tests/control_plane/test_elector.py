@@ -13,7 +13,7 @@ from fairlead.reconciler.kinds import LEASE
 from tests.audit import WRITES, Audit
 from tests.control_plane.conftest import SYSTEM
 from tests.control_plane.fault_proxy import FaultProxy
-from tests.control_plane.process import OperatorProcess
+from tests.control_plane.process import VERSION, OperatorProcess
 from tests.control_plane.world import World
 from tests.objects import Object
 from tests.waiting import until
@@ -80,8 +80,10 @@ class Pair:
 
 def writer(entry: Object) -> str:
     """The operator's name in its user agent, as in the Lease: `fairlead-operator/VERSION (NAME)`."""
-    name: str = entry["userAgent"].partition("(")[2].rstrip(")")
-    assert name, entry["userAgent"]
+    agent: str = entry["userAgent"]
+    program, _, name = agent.rstrip(")").partition(" (")
+    assert program == f"fairlead-operator/{VERSION}", agent
+    assert name, agent
     return name
 
 

@@ -6,16 +6,16 @@ from fairlead.api.engine_values import FLAG_VALUES, UNSERVED_VALUES, unserved_me
 from tests.control_plane.conftest import Api
 from tests.control_plane.test_crd_admission import accepted, dry_run, model_deployment
 
+NAMING_CODE: list[tuple[str, int | str]] = [
+    ("distributed-executor-backend", "evil.mod.Exec"),
+    ("distributed-executor-backend", 3),
+    ("spec-method", "custom_class"),
+    ("spec-model", "evil.mod.Cls"),
+]
+UNSERVED = [(flag, value) for flag, values in UNSERVED_VALUES.items() for value in values]
 
-@pytest.mark.parametrize(
-    ("flag", "value"),
-    [
-        ("distributed-executor-backend", "evil.mod.Exec"),
-        ("distributed-executor-backend", 3),
-        ("spec-method", "custom_class"),
-        ("spec-model", "evil.mod.Cls"),
-    ],
-)
+
+@pytest.mark.parametrize(("flag", "value"), NAMING_CODE)
 def test_a_value_that_names_code_is_refused(api: Api, flag: str, value: int | str) -> None:
     code, text = dry_run(api, model_deployment({"engine": {"args": {flag: value}}}))
     assert code != 0
@@ -33,7 +33,7 @@ def test_values_that_name_none_are_let_through(api: Api) -> None:
     accepted(api, model_deployment({"engine": {"args": args}}))
 
 
-@pytest.mark.parametrize(("flag", "value"), [(flag, value) for flag, values in UNSERVED_VALUES.items() for value in values])
+@pytest.mark.parametrize(("flag", "value"), UNSERVED)
 def test_what_generates_no_tokens_is_refused(api: Api, flag: str, value: str) -> None:
     code, text = dry_run(api, model_deployment({"engine": {"args": {flag: value}}}))
     assert code != 0

@@ -5,6 +5,8 @@ import pytest
 from tests.control_plane.conftest import Api
 from tests.examples import documents
 
+pytestmark = pytest.mark.usefixtures("kinds_of_others")
+
 SHOWN = documents()
 
 

@@ -113,16 +113,16 @@ def fair(story: Story, told: list[tuple[Object, Counter[str]]]) -> tuple[Object,
 def test_the_end_is_that_of_a_run_without_faults(story: Story, fair: tuple[Object, Counter[str]], fault: str) -> None:
     with story.proxy.fault(FAULTS[fault]()) as striking:
         world, mark = story.tell()
-        until("it strikes", lambda: striking.hits > 1, seconds=30)
+        until("it strikes", lambda: striking.hits > 1)
     same(fair, story.outcome(world, mark))
 
 
 def test_old_lists_destroy_nothing(story: Story, fair: tuple[Object, Counter[str]]) -> None:
     old = OldList()
     with story.proxy.fault(old):
-        until("all is listed once, without the model", lambda: len(old.kept) >= len(WATCHED), seconds=30)
+        until("all is listed once, without the model", lambda: len(old.kept) >= len(WATCHED))
         world, mark = story.tell()
-        until("all is listed again", lambda: old.hits > len(CHILDREN), seconds=30)
+        until("all is listed again", lambda: old.hits > len(CHILDREN))
         outcome = story.outcome(world, mark)
     same(fair, outcome)
 
@@ -157,7 +157,7 @@ def test_an_error_in_a_watch_that_is_not_410_ends_the_process_and_the_next_goes_
     mark = world.audit.mark()
     with story.proxy.fault(ErrorEvent(status=500, reason="InternalError")):
         create(world)
-        until("it ends", lambda: not mortal.running, seconds=60, every=0.1)
+        until("it ends", lambda: not mortal.running, every=0.1)
     assert mortal.process is not None
     assert mortal.process.returncode == 1
     assert any(line["message"].startswith("the watches have ended") for line in mortal.lines())

@@ -1,54 +1,24 @@
 """Why replicas are missing: from the pods' own status, and from the agents in them."""
 
-import http.server
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from fairlead.reconciler.kinds import DEPLOYMENT
-from fairlead.resources.names import AGENT_PORT
+from tests.control_plane.agents import agent
 from tests.control_plane.world import World
 from tests.objects import Object
+from tests.ports import free_address
 from tests.tenant import soon
 
 pytestmark = pytest.mark.usefixtures("operator")
-
-
-@contextmanager
-def agent(address: str, answer: bytes) -> Iterator[list[str]]:
-    """Something that answers on an agent's port; yields the requests that it has seen."""
-    seen: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.append(f"{self.path} {self.headers.get('Authorization')}")
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing on the test's terminal."""
-
-    server = http.server.ThreadingHTTPServer((address, AGENT_PORT), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield seen
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_the_condition_says_what_the_agent_says(world: World) -> None:
     world.create("chat")
     first, second = world.wait_pods("chat", 2)
     world.run(first, ready=True)
-    address = "127.92.0.1"
+    address = free_address()
     answer = {
         "phase": "WaitingForGPUMemory",
         "reason": "GPUMemoryInsufficient",
@@ -74,7 +44,7 @@ def test_the_condition_says_what_the_agent_says(world: World) -> None:
 def test_a_pod_cannot_lie_its_way_into_anything(world: World) -> None:
     world.create("chat", {"replicas": 1})
     (pod,) = world.wait_pods("chat", 1)
-    address = "127.92.0.2"
+    address = free_address()
     with agent(address, json.dumps({"reason": "Fantasy", "message": "x" * 3000 + "\n\x00"}).encode()):
         world.run(pod, ready=False, address=address)
         told = world.wait_condition("chat", "ReplicasAvailable", status="False", reason="ReplicasUnavailable")
@@ -93,9 +63,10 @@ def test_a_pod_cannot_lie_its_way_into_anything(world: World) -> None:
             'secret "s" not found',
             False,
         ),
-        ({"waiting": {"reason": "CrashLoopBackOff"}}, "EngineCrashLooping", "exit code 3: last words", False),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, "EngineCrashLooping", "exit code 3, restarted once: last words", False),
+        ({"running": {"startedAt": "2026-01-01T00:00:00Z"}}, "EngineCrashLooping", "restarted once: last words", False),
     ],
-    ids=["image", "image name", "config", "crash"],
+    ids=["image", "image name", "config", "crash", "between crashes"],
 )
 def test_the_condition_says_what_the_kubelet_says(world: World, state: Object, reason: str, words: str, stalled: bool) -> None:  # noqa: FBT001
     world.create("chat")

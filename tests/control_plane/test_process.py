@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.reconciler.kinds import CHILDREN, MODEL_DEPLOYMENT
+from tests import metrics_reference
 from tests.control_plane.conftest import SETTINGS
 from tests.control_plane.process import ROOT, OperatorProcess
 from tests.control_plane.world import World
@@ -72,6 +73,7 @@ def test_its_own_door(world: World, operator: OperatorProcess) -> None:
     assert operator.metric('fairlead_api_writes_total{kind="Deployment",verb="apply"}') > 0
     assert operator.metric('fairlead_watch_events_total{kind="ModelDeployment"}') > 0
     text = operator.answer("/metrics")[1]
+    assert metrics_reference.names(text) == {metrics_reference.exposed(each) for each in metrics_reference.operator_families()}
     for family in ("fairlead_queue_depth", "fairlead_queue_oldest_age_seconds", "fairlead_watch_last_event_age_seconds"):
         assert f"# TYPE {family} gauge" in text
 
@@ -88,7 +90,7 @@ def test_every_line_of_the_log_is_json_with_the_key(world: World, operator: Oper
     assert token not in operator.log.read_text()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_sigterm_finishes_what_is_in_hand(world: World, operator: OperatorProcess) -> None:
     names = [f"chat-{number}" for number in range(12)]
     since = operator.log.stat().st_size
@@ -102,10 +104,10 @@ def test_sigterm_finishes_what_is_in_hand(world: World, operator: OperatorProces
     assert any(made.values())
     assert any(line["message"] == "stopped, nothing in hand" for line in operator.lines())
     operator.start()
-    until("all are complete", lambda: all(len(world.children(name)) == len(CHILDREN) for name in names), seconds=60, every=0.5)
+    until("all are complete", lambda: all(len(world.children(name)) == len(CHILDREN) for name in names), every=0.5)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_kill_in_the_middle_leaves_nothing_behind(world: World, operator: OperatorProcess) -> None:
     names = [f"chat-{number}" for number in range(12)]
     since = operator.log.stat().st_size
@@ -114,10 +116,10 @@ def test_a_kill_in_the_middle_leaves_nothing_behind(world: World, operator: Oper
     soon("the first child is made", lambda: b"applied" in operator.log.read_bytes()[since:])
     assert operator.stop(signal.SIGKILL) == -signal.SIGKILL
     operator.start()
-    until("all are complete", lambda: all(len(world.children(name)) == len(CHILDREN) for name in names), seconds=60, every=0.5)
+    until("all are complete", lambda: all(len(world.children(name)) == len(CHILDREN) for name in names), every=0.5)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_many_at_once(world: World, operator: OperatorProcess) -> None:
     since = operator.log.stat().st_size
     for number in range(MANY):
@@ -133,7 +135,7 @@ def test_many_at_once(world: World, operator: OperatorProcess) -> None:
         ]
         return len(ready) == MANY
 
-    until("all are ready", all_ready, seconds=120, every=0.5)
+    until("all are ready", all_ready, every=0.5)
     log = operator.log.read_bytes()[since:].decode()
     assert "Traceback" not in log
     assert '"level": "error"' not in log

@@ -1,15 +1,21 @@
 """What cannot be done becomes a condition, and the last good children stay as they are."""
 
+from http.client import FORBIDDEN
 from typing import Any
 
 import pytest
 
-from fairlead.reconciler.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, SERVICE_ACCOUNT
+from fairlead.reconciler.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, POD, SERVICE, SERVICE_ACCOUNT
+from tests.audit import WRITES
+from tests.control_plane.process import OperatorProcess
 from tests.control_plane.world import World
-from tests.objects import RESOURCE_QUOTA, Object
+from tests.objects import NAMESPACE, RESOURCE_QUOTA, Object
 from tests.tenant import soon
 
 pytestmark = pytest.mark.usefixtures("operator")
+
+SECONDS_WITHOUT_A_LOOP = 8.0
+"""Longer than the pause after which a replica that is not ready is looked at again."""
 
 
 def frozen(world: World, name: str) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def test_a_foreign_object_of_the_name_is_never_touched(world: World, labelled: b
     assert world.must_child(SERVICE, "chat") == foreign
     world.objects.delete(SERVICE, world.namespace, "chat")
     # No event tells of the end of an object without our label: the next look comes within 10 s.
-    world.wait_condition("chat", "ConfigurationValid", status="True", reason="ConfigurationValid", seconds=20)
+    world.wait_condition("chat", "ConfigurationValid", status="True", reason="ConfigurationValid")
     world.wait_children("chat")
 
 
@@ -169,9 +175,33 @@ def test_a_quota_on_children_is_told(world: World) -> None:
     assert "exceeded quota: none" in told["message"]
 
 
-def test_a_namespace_that_ends_is_left_alone(world: World) -> None:
+@pytest.mark.timeout(400)
+def test_a_namespace_that_ends_is_left_alone(world: World, operator: OperatorProcess) -> None:
+    """Pods go first. While one of them does not, all else is still there; what somebody deletes then is not made again."""
     world.create("chat")
-    world.wait_children("chat")
-    world.objects.request("DELETE", f"/api/v1/namespaces/{world.namespace}")
-    soon("the ModelDeployment is gone", lambda: world.objects.get(MODEL_DEPLOYMENT, world.namespace, "chat") is None, 60)
-    soon("its children are gone", lambda: world.children("chat") == {}, 60)
+    pod = world.wait_pods("chat", 2)[0]["metadata"]["name"]
+    world.objects.merge(POD, world.namespace, pod, {"metadata": {"finalizers": ["example.com/hold"]}})
+    since = world.settled()
+    path = f"/api/v1/namespaces/{world.namespace}"
+    world.objects.request("DELETE", path)
+    soon("the other pod is gone", lambda: [each["metadata"]["name"] for each in world.pods("chat")] == [pod])
+    world.objects.delete(SERVICE, world.namespace, "chat")
+
+    def attempts() -> list[int]:
+        written = [each for each in world.audit.requests(since) if each["verb"] in WRITES]
+        return [each["responseStatus"]["code"] for each in written if each["objectRef"]["resource"] == "services"]
+
+    soon("it tries to make it again", attempts)
+    # The operator's own: the controller that empties namespaces tries again and again while the pod is there.
+    world.audit.settled(SECONDS_WITHOUT_A_LOOP)
+    assert set(attempts()) == {FORBIDDEN}
+    # Each attempt was an answer to news, such as the status of the Deployment; none was the repetition of one that had failed.
+    repeated = [line["message"] for line in operator.lines() if line["message"].startswith("failed, again in")]
+    assert [each for each in repeated if world.namespace in each] == []
+    assert world.condition("chat", "ConfigurationValid")["status"] == "True", "nobody need do anything"
+    world.objects.merge(POD, world.namespace, pod, {"metadata": {"finalizers": None}})
+    # Its controller comes back after half of the pod's time to end, which is minutes, or when the namespace changes.
+    world.objects.request("PATCH", path, {"metadata": {"labels": {"example.com/look": "again"}}}, "application/merge-patch+json")
+    soon("the namespace is gone", lambda: world.objects.get(NAMESPACE, None, world.namespace) is None)
+    assert world.children("chat") == {}
+    assert world.objects.get(MODEL_DEPLOYMENT, world.namespace, "chat") is None

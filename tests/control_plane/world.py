@@ -1,15 +1,17 @@
 """What the tests do with ModelDeployments on an API server without nodes: they play the kubelet."""
 
-import itertools
 import time
+from dataclasses import replace
 
 from fairlead.reconciler.kinds import MODEL_DEPLOYMENT, POD
 from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL
 from tests.objects import Object
+from tests.ports import free_address
 from tests.tenant import Tenant
-from tests.waiting import until
+from tests.waiting import CONVERGED_SECONDS, until
 
-_addresses = itertools.count(1)
+STILL_SECONDS = 1.0
+"""Several times what operator and controllers take to answer a write of one another, about 0.1 s on two cores."""
 
 
 class World(Tenant):
@@ -22,7 +24,7 @@ class World(Tenant):
         conditions = (self.mdep(name).get("status") or {}).get("conditions") or []
         return next((each for each in conditions if each["type"] == kind), {})
 
-    def wait_condition(self, name: str, kind: str, *, status: str, reason: str, seconds: float = 30) -> Object:
+    def wait_condition(self, name: str, kind: str, *, status: str, reason: str, seconds: float = CONVERGED_SECONDS) -> Object:
         """Wait for a condition of the present generation, and return it."""
 
         def look() -> Object | None:
@@ -51,7 +53,7 @@ class World(Tenant):
         return sorted(found, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"]))
 
     def wait_pods(self, name: str, count: int) -> list[Object]:
-        until(f"{count} pods of {name}", lambda: len(self.pods(name)) == count, seconds=30, every=0.1)
+        until(f"{count} pods of {name}", lambda: len(self.pods(name)) == count, every=0.1)
         return self.pods(name)
 
     def pod_status(self, pod: Object, status: Object) -> None:
@@ -59,8 +61,7 @@ class World(Tenant):
 
     def run(self, pod: Object, *, ready: bool, address: str = "") -> str:
         """Have a pod run at an address of its own, as a kubelet would report it; returns the address."""
-        number = next(_addresses)
-        address = address or f"127.91.{number // 250}.{number % 250 + 1}"
+        address = address or free_address()
         states = [
             {
                 "name": "engine",
@@ -92,6 +93,10 @@ class World(Tenant):
         for pod in self.wait_pods(name, replicas):
             self.run(pod, ready=True)
         self.wait_condition(name, "Ready", status="True", reason="Ready")
+
+    def settled(self, seconds: float = STILL_SECONDS) -> int:
+        """Wait until nobody has written anything here for so long, as each may answer the others; returns the mark."""
+        return replace(self.audit, user=None).settled(seconds)
 
     def writes_within(self, seconds: float, since: int) -> list[str]:
         """The operator's writes from a mark until that many seconds from now."""

@@ -13,6 +13,9 @@ from tests.objects import Object, Refused
 from tests.tenant import Tenant
 from tests.waiting import until
 
+OVERTAKEN = frozenset({409, 422})
+"""What a patch for one resourceVersion is answered when there is another one: a conflict, or a test in it that has failed."""
+
 
 @dataclass(frozen=True)
 class Child:
@@ -39,6 +42,12 @@ class Child:
         """The operator's writes to it since a mark in the audit log, those that were refused among them."""
         written = self.tenant.audit.writes(since)
         return [each for each in written if each.partition(" ")[2].partition("?")[0] == self.path]
+
+    def needless(self, since: int) -> int:
+        """Writes that came to nothing since a mark: repairs of a port where a controller was first, each with its apply."""
+        repairs = [each for each in self.tenant.audit.requests(since) if "fieldManager=fairlead-repair" in each["requestURI"]]
+        ours = [each for each in repairs if each["requestURI"].partition("?")[0] == self.path]
+        return 2 * sum(1 for each in ours if each["responseStatus"]["code"] in OVERTAKEN)
 
     def try_values(self, path: Path, values: list[Any]) -> tuple[Any, list[str]]:
         """Write the first of the values that the API server takes by hand; returns it (or None), and the refusals."""

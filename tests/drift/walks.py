@@ -18,6 +18,8 @@ from tests.tenant import soon
 BACK_SECONDS = 20.0
 COLLECTED_SECONDS = 60.0
 """A child with another owner's uid is the garbage collector's first, which looks for new kinds every 30 s."""
+MOST_NEEDLESS = 4
+"""A controller that writes a status just then may come first, and seldom does so twice."""
 QUIET_SECONDS = 0.5
 """A write too many would answer the event of the one before it, which kopf passes on after 0.1 s."""
 
@@ -46,13 +48,15 @@ class Drift:
         live = self.child.get()
         again = place(self.child.manifest, self.path, live) if live else None
         there = live is not None and again is not None and look(live, again) == self.was
-        return there and len(self.child.writes(self.mark)) >= self.writes_needed
+        return there and len(self.child.writes(self.mark)) >= self.writes_needed + self.child.needless(self.mark)
 
     def wait_back(self) -> None:
         within = COLLECTED_SECONDS if self.path[-1] == "uid" else BACK_SECONDS
         soon(f"{self.child.kind.name} {dotted(self.path)} is {self.was!r} again after {self.value!r}", self.back, within)
         written = self.child.writes(self.mark)
-        assert len(written) == self.writes_needed, f"{dotted(self.path)}: {written}"
+        needless = self.child.needless(self.mark)
+        assert needless <= MOST_NEEDLESS, written
+        assert len(written) == self.writes_needed + needless, f"{dotted(self.path)}: {written}"
 
 
 def owned_leaves_come_back(twins: Sequence[Child]) -> None:
@@ -82,7 +86,7 @@ def owned_leaves_come_back(twins: Sequence[Child]) -> None:
     twins[0].tenant.settled(QUIET_SECONDS)
     for child, mark in zip(twins, marks, strict=True):
         needed = sum(drift.writes_needed for drift in drifts if drift.child is child)
-        assert len(child.writes(mark)) == needed, "some leaf has been written again after it was back"
+        assert len(child.writes(mark)) == needed + child.needless(mark), "some leaf has been written again after it was back"
 
 
 def changed_by_hand(child: Child, path: Path) -> tuple[Drift | None, list[str]]:

@@ -4,6 +4,7 @@ Each test file runs alone against a cluster that is up: `make cluster-up images 
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from tests.audit import Audit
 from tests.cluster.access import Cluster
 from tests.cluster.chart import NAMESPACE, install_command
 from tests.cluster.gpus import FakeGPU
 from tests.cluster.model_volume import model_volume
 from tests.e2e.kube import Kube, Object, wait_ready
+from tests.rights import assert_no_other_was_asked_for
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +146,7 @@ def laid_over(base: Object, over: Object) -> Object:
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
+    assert os.geteuid() == 0, "root is needed: the tests enter the node's network"
     found = Cluster.find()
     assert found is not None, "no cluster is up: run `make cluster-up images` first"
     return found
@@ -154,11 +158,14 @@ def kube(cluster: Cluster) -> Kube:
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster, kube: Kube) -> str:
-    """The chart, installed from this checkout with the local images; the namespace it is in."""
+def operator(cluster: Cluster, kube: Kube) -> Iterator[str]:
+    """The chart, installed from this checkout with the local images; the namespace it is in. At the end, the audit log must show
+    no request of its own without a right."""
     install(cluster)
     kube.run("rollout", "status", "deployment/fairlead-operator", "-n", NAMESPACE, "--timeout=120s", timeout=150)
-    return NAMESPACE
+    mark = Audit(cluster.audit_log, "").mark()
+    yield NAMESPACE
+    assert_no_other_was_asked_for(cluster.audit_log, mark)
 
 
 def install(cluster: Cluster, *extra: str) -> None:
@@ -195,7 +202,7 @@ def world(cluster: Cluster, kube: Kube, operator: str, request: pytest.FixtureRe
 
 def model_claim(cluster: Cluster, namespace: str) -> tuple[Object, Object]:
     """A static volume on the tiny model's folder, and the claim `models` on it, for one namespace."""
-    volume = model_volume(cluster, f"models-{namespace}")
+    volume = model_volume(cluster.models, f"models-{namespace}")
     volume["spec"]["claimRef"] = {"namespace": namespace, "name": "models"}
     claim = {
         "apiVersion": "v1",

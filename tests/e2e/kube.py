@@ -73,15 +73,16 @@ class Kube:
     def port_forward(self, target: str, port: int, namespace: str = "default") -> Iterator[int]:
         """A local port that leads to the target's port, until the block ends."""
         command = [str(self.kubectl), f"--kubeconfig={self.kubeconfig}", "port-forward", "-n", namespace, target, f":{port}"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()  # "Forwarding from 127.0.0.1:40123 -> 8000"
-            assert line.startswith("Forwarding from 127.0.0.1:"), line
-            yield int(line.split(" ")[2].rpartition(":")[2])
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
+        # Leaving the block of Popen closes its pipe.
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            try:
+                assert process.stdout is not None
+                line = process.stdout.readline()  # "Forwarding from 127.0.0.1:40123 -> 8000"
+                assert line.startswith("Forwarding from 127.0.0.1:"), line
+                yield int(line.split(" ")[2].rpartition(":")[2])
+            finally:
+                process.terminate()
+                process.wait(timeout=10)
 
 
 def condition(obj: Object | None, kind: str) -> Object:

@@ -18,7 +18,7 @@ ACCESS = {
         "jwks": {"configMapKeyRef": {"name": "issuer-keys", "key": "jwks.json"}},
     }
 }
-pytestmark = pytest.mark.unproven
+pytestmark = pytest.mark.heavy
 KEYS_SECONDS = 150
 """For a changed ConfigMap: the kubelet's 60 s to 90 s, and the sidecar's 10 s."""
 

@@ -66,7 +66,6 @@ def test_a_hung_engine_is_taken_out_and_restarted_idle_and_under_load(
     world.remove(name)
 
 
-@pytest.mark.unproven  # its clients waited too short a time; not seen since they wait longer
 @pytest.mark.timeout(400)
 def test_a_busy_engine_with_a_full_queue_is_never_killed(world: World) -> None:
     """One sequence at a time, thirty that want in: the queue is full for longer than stallSeconds; the replica is left alone."""

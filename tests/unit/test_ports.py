@@ -1,4 +1,4 @@
-"""Ports for tests: never the same twice, never one that something else has or may take."""
+"""Ports and addresses for tests: never the same twice, never one that something else has or may take."""
 
 import os
 import socket
@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from tests import ports
-from tests.ports import BLOCK, HIGHEST, LOWEST, blocks, claim, free_ports, is_free, outgoing_ports
+from tests.ports import BLOCK, HIGHEST, LOWEST, blocks, claim, free_address, free_ports, is_free, outgoing_ports
 
 ROOT = Path(__file__).parents[2]
 USUAL = range(32768, 61000)
@@ -41,14 +42,27 @@ def test_processes_have_no_port_in_common() -> None:
     assert len(set(found)) == 3 * BLOCK
 
 
-def test_a_block_is_of_one_process_until_that_ends() -> None:
+def test_addresses_are_the_machines_own_and_no_two_processes_have_one_in_common() -> None:
+    ask = "*(p.free_address() for _ in range(3))"
+    with process(ask) as one, process(ask) as two:
+        found = [*one.split(), *two.split(), *(free_address() for _ in range(251))]
+    assert len(set(found)) == len(found) == 257
+    networks = {".".join(address.split(".")[:2]) for address in found}
+    assert len(networks) == 3, "each process has one to itself"
+    for address in (found[0], found[-1]):
+        assert ip_address(address).is_loopback
+        with socket.create_server((address, 0)):
+            pass
+
+
+def test_what_is_claimed_is_of_one_process_until_that_ends() -> None:
     # Its name is of this process alone, so that another run of the tests on this machine has another.
-    block = range(HIGHEST + os.getpid(), HIGHEST + os.getpid() + BLOCK)
-    with process(f"p.claim({block})") as claimed:
+    name = f"test-{os.getpid()}"
+    with process(f"p.claim({name!r})") as claimed:
         assert claimed == "True"
-        assert not claim(block)
-    assert claim(block)
-    assert not claim(block), "nor twice of the same"
+        assert not claim(name)
+    assert claim(name)
+    assert not claim(name), "nor twice of the same"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "0.0.0.0"])  # noqa: S104

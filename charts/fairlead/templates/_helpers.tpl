@@ -24,6 +24,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{- /* Another name than the operator's: those NetworkPolicies must not admit these pods. */}}
+{{- define "fairlead.prePullLabels" -}}
+app.kubernetes.io/name: fairlead-prepull
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "fairlead.prePullContainer" -}}
+resources:
+  requests: {cpu: 1m, memory: 16Mi}
+  limits: {memory: 128Mi}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
 {{- /* Required image: `helm lint` reports it as missing, `helm install` stops with this text. */}}
 {{- define "fairlead.operatorImage" -}}
 {{ required "images.operator is empty: write the operator's image, for example registry.example.com/fairlead/operator:0.1.0 (docs/install.md says how to build it)" .Values.images.operator }}
@@ -35,9 +52,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := required (printf "images.engines.%s.\"%s\" is empty: write the image that runs this engine version, for example registry.example.com/fairlead/%s:%s (docs/install.md says how to build it)" $engine $version $engine $version) $image -}}
 {{- end -}}
 {{- end -}}
+{{- $prometheus := .Values.prometheus -}}
 {{- dict
   "images" (dict "sidecar" .Values.images.sidecar "engines" .Values.images.engines)
   "allowedEngineFlags" .Values.engine.allowedFlags
+  "modelHub" .Values.modelHub
+  "prometheus" (ternary nil (omit $prometheus "ports") (empty $prometheus.url))
   "scrapeFrom" .Values.scrapeFrom
   "operatorNamespace" .Release.Namespace
   "lease" (include "fairlead.operatorName" .)

@@ -23,17 +23,24 @@ _COMMAND = (
 )
 
 
+_HERE = Path(__file__).parent
+
+
+def path(cache: Path) -> Path:
+    """Where the library lies or will lie: under `cache`, in a folder named after its sources."""
+    content = b"\0".join(
+        [*((_HERE / name).read_bytes() for name in (*_SOURCES, "state.h")), *(word.encode() for word in _COMMAND)]
+    )
+    return cache / "nvml" / hashlib.sha256(content).hexdigest()[:12] / SONAME
+
+
 def build(cache: Path) -> Path:
-    """The library's path under `cache`, in a folder named after its sources; built only if it is not there.
+    """The library, built only if it is not there.
 
     Raises:
         ClusterError: no compiler, or it failed; the message says what to install or what it printed.
     """
-    here = Path(__file__).parent
-    content = b"\0".join(
-        [*((here / name).read_bytes() for name in (*_SOURCES, "state.h")), *(word.encode() for word in _COMMAND)]
-    )
-    library = cache / "nvml" / hashlib.sha256(content).hexdigest()[:12] / SONAME
+    library = path(cache)
     if library.exists():
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +48,7 @@ def build(cache: Path) -> Path:
         made = Path(scratch, SONAME)
         try:
             subprocess.run(
-                [*_COMMAND, "-o", made, *(here / name for name in _SOURCES)],
+                [*_COMMAND, "-o", made, *(_HERE / name for name in _SOURCES)],
                 check=True,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -79,7 +79,8 @@ async def main() -> None:
     print(f"fake engine {' '.join(sys.argv[1:])}", flush=True)  # noqa: T201 # its log
     print(f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", file=sys.stderr, flush=True)  # noqa: T201
     if code := os.environ.get("FAKE_EXIT"):
-        print("RuntimeError: Engine core initialization failed.", file=sys.stderr, flush=True)  # noqa: T201
+        print("(EngineCore pid=7) ERROR 11-30 07:10:00 [core.py:1] ValueError: no layers", file=sys.stderr)  # noqa: T201
+        print("RuntimeError: Engine core failed. See root cause above.", file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(int(code))
     await asyncio.sleep(float(os.environ.get("FAKE_START_SECONDS", "0")))
     engine = FakeEngine()

@@ -105,7 +105,9 @@ class Agents:
         self._nvml = nvml
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, environment: dict[str, str] | None = None, *, memory_used: int = 0, **changes: Any) -> Agent:
+    def start(
+        self, environment: dict[str, str] | None = None, *, memory_used: int = 0, with_model: bool = True, **changes: Any
+    ) -> Agent:
         """The agent with FAST settings, changed by `changes`, and `environment` on top of this process's.
 
         `memory_used` is what others have of the GPU's memory when the agent looks for the first time, in bytes.
@@ -120,6 +122,10 @@ class Agents:
             **(FAST | changes),
         )
         (folder / "agent.json").write_text(json.dumps(settings))
+        model = folder / "models" / folder.name
+        if with_model:
+            model.mkdir(parents=True)
+            (model / "config.json").write_text("{}")
         (folder / "envoy.json").write_text(json.dumps(bootstrap(engine, sidecar, admin)))
         fake = folder / "bin" / "vllm"
         fake.parent.mkdir()
@@ -128,7 +134,7 @@ class Agents:
         gpu = FakeGPU(folder / "gpus" / "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6")
         gpu.set("memory_used_bytes", memory_used)
         gpu.set("engine_bytes", 20 * GIB)
-        gpu.set("engine_match", f"fake_engine.py serve /models/{folder.name} ")
+        gpu.set("engine_match", f"fake_engine.py serve {model} ")
         self._started.append(
             subprocess.Popen(
                 [
@@ -154,7 +160,7 @@ class Agents:
                     "--faults",
                     str(folder / "faults.json"),
                     "--",
-                    f"/models/{folder.name}",
+                    str(model),
                     f"--port={engine}",
                 ],
                 env={

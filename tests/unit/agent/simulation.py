@@ -137,7 +137,7 @@ class Engine:
             self.exited.set_result(code)
 
     def last_lines(self) -> list[str]:
-        return ["the engine's last line"]
+        return ["ValueError: why", "the engine's last line"]
 
 
 @dataclass
@@ -185,6 +185,7 @@ class Replica:
         self.config = config(**changes)
         self.engine = Engine()
         self.gpu = Gpu(self.engine)
+        self.lack: Problem | None = None
         self.spawned: list[list[str]] = []
         self.streams = 0
         self.health_failed = False
@@ -199,6 +200,7 @@ class Replica:
             self.config,
             (["/models/tiny"], environment or {}),
             http=self,
+            model=self,
             gpus=self.gpu,
             faults=faults or Kept(),
             spawner=self,
@@ -214,6 +216,9 @@ class Replica:
         self.spawned.append(list(argv))
         self.engine.born = self.loop.time()
         return self.engine
+
+    async def problem(self) -> Problem | None:
+        return self.lack
 
     async def get(self, url: str, timeout: float) -> Answer:  # noqa: ASYNC109
         return await self._in_time(self._get(url), timeout)

@@ -14,6 +14,7 @@ import pytest
 
 from fairlead_agent.http_client import HttpClient
 from fairlead_agent.sidecar import SidecarAdmin
+from tests import metrics_reference
 from tests.unit.agent.processes import ROOT, Agent
 from tests.unit.agent.settings import GIB
 from tests.waiting import until
@@ -56,6 +57,7 @@ def test_from_the_wait_for_memory_to_a_drain_that_cuts_nothing(start_agent: Star
     assert b"PYTHONPATH=/of/the/user\n" in agent.log.read_bytes(), "the engine has the user's PYTHONPATH and not the agent's"
     page = agent.get("/metrics")[1]
     assert "fairlead_agent_ready 1.0" in page
+    assert metrics_reference.names(page) == {metrics_reference.exposed(each) for each in metrics_reference.agent_families()}
     assert f'fairlead_agent_gpu_memory_total_bytes{{uuid="{agent.gpu.uuid}"}}' in page
     assert "vllm:num_requests_running{" in page
 
@@ -111,8 +113,8 @@ def test_an_engine_that_ends_ends_the_container_with_its_last_lines(start_agent:
     agent = start_agent({"FAKE_EXIT": str(code)})
     assert agent.ends() == code
     said = agent.said().splitlines()
-    assert said[0] == f"EngineExited: the engine ended with exit code {code}"
-    assert said[-1] == "RuntimeError: Engine core initialization failed."
+    assert said[0] == f"EngineExited: the engine ended with exit code {code}" + (": ValueError: no layers" if code else "")
+    assert said[-1] == "RuntimeError: Engine core failed. See root cause above."
 
 
 def test_a_killed_engine_is_told_by_its_signal(start_agent: Start) -> None:
@@ -129,6 +131,26 @@ def test_a_failed_warm_up_is_told(start_agent: Start) -> None:
     agent = start_agent({"FAKE_WARMUP_ERROR": "maximum context length is 32"})
     until("it is told", lambda: "WarmupFailed" in agent.get("/status")[1], seconds=60, every=0.05)
     assert agent.get("/startupz") == (503, "WarmupFailed: HTTP 400: maximum context length is 32\n")
+
+
+def test_pause_does_nothing_until_it_is_told_to_end() -> None:
+    own = {**os.environ, "PYTHONPATH": str(ROOT / "runtime/agent/src")}
+    process = subprocess.Popen([sys.executable, "-m", "fairlead_agent", "pause"], env=own)
+    try:
+        # It waits in pause(2), with its handler set: bit 14 of the caught signals is SIGTERM.
+        caught = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
+
+        def waits() -> bool:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            mask = caught.search(status)
+            return mask is not None and bool(int(mask[1], 16) >> 14 & 1) and "State:\tS" in status
+
+        until("it sleeps", waits, seconds=60, every=0.05)
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

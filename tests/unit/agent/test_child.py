@@ -52,16 +52,16 @@ async def running(script: str) -> AsyncIterator[Child]:
 
 
 async def test_output_goes_to_where_it_was_written_and_the_end_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
-    script = "import sys; [print('line', n) for n in range(200)]; sys.stdout.flush(); print('last words', file=sys.stderr)"
+    script = "import sys; [print('line', n) for n in range(900)]; sys.stdout.flush(); print('last words', file=sys.stderr)"
     async with running(script) as child:
         assert await child.exited == 0
         kept = child.last_lines()
     out, err = capfd.readouterr()
-    assert out.splitlines() == [f"line {n}" for n in range(200)]
+    assert out.splitlines() == [f"line {n}" for n in range(900)]
     assert err == "last words\n"
     assert "last words" in kept
-    assert len(kept) == 60
-    assert "line 199" in kept
+    assert len(kept) == 500
+    assert "line 899" in kept
 
 
 async def test_a_line_without_end_and_bytes_that_are_no_text_are_kept() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead_agent.config import ConfigError, load, parse
+from fairlead_agent.config import load, parse
+from fairlead_agent.section import ConfigError
 from tests.unit.agent.settings import AGENT_JSON, agent_json
 
 

@@ -84,6 +84,24 @@ async def test_phases_of_a_start() -> None:
 
 
 @in_virtual_time
+async def test_a_sidecar_that_answers_late_is_a_step_of_the_start_and_one_that_does_not_a_fault() -> None:
+    replica = Replica()
+    replica.sidecar.set(shut=True)
+    seen = []
+
+    def unreachable() -> bool:
+        seen.append((replica.status["phase"], replica.status["reason"]))
+        return bool(seen[-1][1] == Reason.ENGINE_UNREACHABLE)
+
+    await replica.until(lambda: replica.health.started and replica.health.phase is Phase.WARMING_UP, 60)
+    assert await replica.until(unreachable, 30) > 15, "three misses of 5 s"
+    assert set(seen[:-1]) == {(Phase.WARMING_UP, Reason.WARMUP_RUNNING)}
+    replica.sidecar.set(shut=False)
+    await replica.until(lambda: replica.health.ready, 8)
+    await replica.close()
+
+
+@in_virtual_time
 async def test_the_rest_of_warm_up_is_concurrent() -> None:
     replica = Replica()
     replica.engine.core_queue = 10
@@ -309,7 +327,11 @@ async def test_told_to_end_while_the_engine_starts() -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(3, "the engine ended with exit code 3"), (137, "the engine ended with signal SIGKILL"), (0, "exit code 0")],
+    [
+        (3, "the engine ended with exit code 3: ValueError: why"),
+        (137, "the engine ended with signal SIGKILL"),
+        (0, "the engine ended with exit code 0"),
+    ],
 )
 @pytest.mark.parametrize("when", ["starting", "warming up", "ready", "draining"])
 def test_the_engine_s_end_is_the_container_s_end(code: int, said: str, when: str) -> None:
@@ -329,8 +351,8 @@ def test_the_engine_s_end_is_the_container_s_end(code: int, said: str, when: str
         replica.engine.end(code)
         end = await asyncio.wait_for(replica.running, 1)
         assert (end.code, end.problem.reason) == (code, Reason.ENGINE_EXITED)
-        assert said in end.problem.message
-        assert end.last_lines == ("the engine's last line",)
+        assert end.problem.message == said
+        assert end.last_lines == ("ValueError: why", "the engine's last line")
 
     virtual_time.run(scenario())
 
@@ -362,7 +384,11 @@ async def test_status_is_small_at_every_moment() -> None:
     await asyncio.sleep(10)
     assert replica.status["running"] == 3
     assert replica.status["dutyCyclePercent"] == 40
+    replica.engine.page = lambda: "# an engine that counts nothing"  # type: ignore[method-assign]
+    await asyncio.sleep(3)
+    assert "running" not in replica.status, "it does not say 0"
     replica.engine.metrics_status = 500
     await asyncio.sleep(3)
-    assert replica.status["running"] == 0, "what is not known now is not told"
+    assert {"running", "waiting", "tokens", "loadAgeMs"}.isdisjoint(replica.status), "what is not known now is not told"
+    assert replica.status["dutyCyclePercent"] == 40, "the GPU is another matter"
     await replica.close()

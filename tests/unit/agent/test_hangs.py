@@ -216,3 +216,19 @@ def test_freezes_shorter_than_stall_seconds_never_kill_and_always_recover(freeze
 def test_virtual_time_finds_a_deadlock() -> None:
     with pytest.raises(RuntimeError, match="deadlock"):
         virtual_time.run(asyncio.Event().wait())
+
+
+def test_the_load_that_is_told_has_its_age() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        await replica.until_ready()
+        load(replica, 2)
+        await replica.always(lambda: replica.status["loadAgeMs"] <= 2100 and replica.status["dutyAgeMs"] <= 2100, 30)
+        replica.engine.freeze("all")
+        await asyncio.sleep(12)
+        assert replica.status["running"] == 2, "what was heard last"
+        assert 10_000 <= replica.status["loadAgeMs"] <= 14_100
+        assert replica.status["dutyAgeMs"] <= 2100, "the GPU answers"
+        await replica.close()
+
+    virtual_time.run(scenario())

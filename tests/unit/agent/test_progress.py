@@ -15,10 +15,10 @@ NOT_READY, STALL, IDLE = 15.0, 60.0, 5.0
 
 
 def sample(step: float = 0, running: int = 0, waiting: int = 0) -> Sample:
-    return Sample(running, waiting, 0, 0, (step,))
+    return Sample(running, waiting, 0, 0, 0, (step,))
 
 
-BLIND = Sample(0, 0, 0, 0, None)
+BLIND = Sample(0, 0, 0, 0, 0, None)
 
 
 def verdict(state: p.Progress, now: float) -> p.Verdict:

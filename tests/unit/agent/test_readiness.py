@@ -33,6 +33,7 @@ WAITING = replace(
     progress=None,
     endpoint=Endpoint(),
 )
+LACKING = replace(WAITING, phase=Phase.WAITING_FOR_MODEL, start_problem=Problem(Reason.MODEL_PATH_NOT_FOUND, "x"))
 STARTING = replace(WAITING, phase=Phase.STARTING_ENGINE, start_problem=Problem(Reason.ENGINE_STARTING, "x"))
 WARMING = replace(WAITING, phase=Phase.WARMING_UP, start_problem=Problem(Reason.WARMUP_FAILED, "x"))
 LATE = replace(WARMING, past_deadline=True)
@@ -44,6 +45,7 @@ DRAINING = replace(GOOD, draining=True)
     ("facts", "answers", "phase", "reason"),
     [
         pytest.param(WAITING, "200/503/200", Phase.WAITING_FOR_GPU_MEMORY, Reason.GPU_MEMORY_INSUFFICIENT, id="waiting"),
+        pytest.param(LACKING, "200/503/200", Phase.WAITING_FOR_MODEL, Reason.MODEL_PATH_NOT_FOUND, id="waiting for the model"),
         pytest.param(STARTING, "503/503/200", Phase.STARTING_ENGINE, Reason.ENGINE_STARTING, id="starting"),
         pytest.param(WARMING, "503/503/200", Phase.WARMING_UP, Reason.WARMUP_FAILED, id="warming"),
         pytest.param(LATE, "503/503/503", Phase.WARMING_UP, Reason.STARTUP_DEADLINE_EXCEEDED, id="too late"),
@@ -67,10 +69,32 @@ DRAINING = replace(GOOD, draining=True)
             Reason.READY,
             id="two misses",
         ),
+        pytest.param(replace(GOOD, endpoint=Endpoint()), "200/503/200", Phase.WARMING_UP, Reason.WARMUP_RUNNING, id="not asked"),
         pytest.param(
-            replace(GOOD, endpoint=Endpoint()), "200/503/200", Phase.NOT_READY, Reason.ENGINE_UNREACHABLE, id="not asked"
+            replace(GOOD, endpoint=Endpoint(misses=2, why="HTTP 503")),
+            "200/503/200",
+            Phase.WARMING_UP,
+            Reason.WARMUP_RUNNING,
+            id="two misses and no answer yet",
+        ),
+        pytest.param(
+            replace(GOOD, endpoint=Endpoint(misses=3, why="HTTP 503")),
+            "200/503/200",
+            Phase.NOT_READY,
+            Reason.ENGINE_UNREACHABLE,
+            id="three misses and no answer yet",
+        ),
+        pytest.param(
+            replace(GOOD, endpoint=Endpoint(), gpu=GPU),
+            "200/503/200",
+            Phase.NOT_READY,
+            Reason.ECC_UNCORRECTED,
+            id="not asked, broken",
         ),
         pytest.param(DRAINING, "200/200/200", Phase.DRAINING, Reason.DRAINING, id="draining accepts"),
+        pytest.param(
+            replace(DRAINING, endpoint=Endpoint()), "200/503/200", Phase.DRAINING, Reason.DRAINING, id="draining, not asked"
+        ),
         pytest.param(replace(DRAINING, accepting=False), "200/503/200", Phase.DRAINING, Reason.DRAINING, id="ending"),
         pytest.param(replace(DRAINING, gpu=GPU), "200/503/200", Phase.DRAINING, Reason.ECC_UNCORRECTED, id="draining, broken"),
         pytest.param(replace(WARMING, draining=True), "503/503/200", Phase.DRAINING, Reason.DRAINING, id="ends unserved"),

@@ -21,6 +21,14 @@ def test_the_page_of_a_real_engine_under_load() -> None:
     assert sample.counters[:4] == (265.0, 965.0, 913.0, 52.0)
 
 
+def test_who_does_not_wait_for_room_is_told_apart() -> None:
+    page = UNDER_LOAD.replace('reason="capacity"} 9.0', 'reason="capacity"} 7.0').replace(
+        'reason="deferred"} 0.0', 'reason="deferred"} 2.0'
+    )
+    assert (VLLM.sample(page).waiting, VLLM.sample(page).deferred) == (9, 2)
+    assert VLLM.sample(UNDER_LOAD).deferred == 0
+
+
 def test_ranks_are_summed_and_the_fullest_cache_is_told() -> None:
     page = "\n".join(
         f'vllm:{name}{{engine="{rank}",model_name="m"}} {value}'

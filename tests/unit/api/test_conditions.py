@@ -7,7 +7,9 @@ from fairlead_agent.reasons import Reason as AgentReason
 
 
 def test_order_of_the_conditions() -> None:
-    assert [str(each) for each in ConditionType] == ["Ready", "ConfigurationValid", "ReplicasAvailable", "Progressing", "Stalled"]
+    assert [str(each) for each in ConditionType] == [
+        *("Ready", "ConfigurationValid", "ModelAvailable", "ReplicasAvailable", "Progressing", "Autoscaled", "Stalled"),
+    ]
 
 
 @pytest.mark.parametrize("reason", Reason)

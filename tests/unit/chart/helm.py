@@ -58,9 +58,9 @@ def _run(binary: Path, home: Path, args: tuple[str, ...]) -> subprocess.Complete
     return subprocess.run([binary, *args], capture_output=True, text=True, env=environment, check=False, timeout=60)
 
 
-def of_kind(manifests: list[Manifest], kind: str) -> Manifest:
-    """The only manifest of its kind."""
-    (found,) = (each for each in manifests if each["kind"] == kind)
+def of_kind(manifests: list[Manifest], kind: str, name: str | None = None) -> Manifest:
+    """The only manifest of its kind, or of its kind and name."""
+    (found,) = (each for each in manifests if each["kind"] == kind and name in (None, each["metadata"]["name"]))
     return found
 
 

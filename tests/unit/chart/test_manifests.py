@@ -10,6 +10,7 @@ import yaml
 
 from fairlead.api.model_deployment import ModelDeployment
 from fairlead.controller.settings import Settings
+from fairlead.resources.network_policy import _ANYWHERE as ANYWHERE
 from tests.unit.chart.helm import CHART, VALUES, Helm, HelmError, Manifest, of_kind, strings
 
 ROOT = CHART.parents[1]
@@ -57,13 +58,16 @@ def test_an_allowed_flag_is_no_longer_refused_by_the_crd(helm: Helm) -> None:
 
 @pytest.mark.parametrize("values", ["minimal.yaml", "full.yaml"])
 def test_the_operator_reads_its_settings_from_the_config_map(helm: Helm, values: str) -> None:
-    settings = Settings.model_validate_json(of_kind(helm.manifests(values=values), "ConfigMap")["data"]["operator.json"])
+    config = of_kind(helm.manifests(values=values), "ConfigMap", "fairlead-operator")
+    settings = Settings.model_validate_json(config["data"]["operator.json"])
     assert settings.operator_namespace == "fairlead-system"
     assert settings.images.engines["vllm"]["0.32.0"] == "registry.example.com/fairlead/vllm:0.32.0"
     if values == "full.yaml":
         assert settings.allowed_engine_flags == ["trust-remote-code"]
         assert settings.log_level == "debug"
         assert (settings.namespaces, settings.workers, settings.resync_seconds) == (["team-a", "team-b"], 8, 60)
+        assert settings.prometheus is not None
+        assert (settings.prometheus.namespace_label, settings.prometheus.pod_label) == ("exported_namespace", "exported_pod")
         assert settings.scrape_from[1] == {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}
 
 
@@ -139,6 +143,12 @@ def test_network_policy_is_about_the_operator_pod(helm: Helm) -> None:
     assert policy["ingress"] == []
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert ports == {53, 443, 6443, 8002}
+
+
+def test_prometheus_is_asked_anywhere_but_at_the_addresses_that_are_shut_to_models(helm: Helm) -> None:
+    policy = of_kind(helm.manifests("--set", "prometheus.url=http://prometheus.monitoring.svc:9090"), "NetworkPolicy")["spec"]
+    (towards,) = [rule["to"] for rule in policy["egress"] if any("ipBlock" in peer for peer in rule.get("to", []))]
+    assert towards == list(ANYWHERE)
 
 
 def test_network_policy_can_be_left_out(helm: Helm) -> None:

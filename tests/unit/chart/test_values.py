@@ -19,6 +19,17 @@ WRONG = [
     ({"images": {"engines": {"vllm": {"latest": "x"}}}}, ["/images/engines/vllm", "latest"]),
     ({"engine": {"allowedFlags": ["--trust-remote-code"]}}, ["/engine/allowedFlags/0", "pattern"]),
     ({"engine": {"allowedFlags": "trust-remote-code"}}, ["/engine/allowedFlags", "array"]),
+    ({"modelHub": {"endpoint": "hub.example.com"}}, ["/modelHub/endpoint", "pattern"]),
+    ({"modelHub": {"endpoint": "https://user:secret@hub.example.com"}}, ["/modelHub/endpoint", "pattern"]),
+    ({"modelHub": {"token": "x"}}, ["/modelHub", "token"]),
+    ({"prometheus": {"url": "prometheus:9090"}}, ["/prometheus/url", "pattern"]),
+    ({"prometheus": {"url": "http://user:secret@prometheus"}}, ["/prometheus/url", "pattern"]),
+    ({"prometheus": {"ports": []}}, ["/prometheus/ports", "minItems"]),
+    ({"prometheus": {"podLabel": "kubernetes.io/pod"}}, ["/prometheus/podLabel", "pattern"]),
+    ({"prometheus": {"token": "x"}}, ["/prometheus", "token"]),
+    ({"prePull": {"enabled": "yes"}}, ["/prePull/enabled", "boolean"]),
+    ({"prePull": {"images": []}}, ["/prePull", "images"]),
+    ({"prePull": {"tolerations": [{"operator": "Is"}]}}, ["/prePull/tolerations/0/operator", "Exists"]),
     ({"scrapeFrom": [{}]}, ["/scrapeFrom/0", "minProperties"]),
     ({"scrapeFrom": [{"namespace": "monitoring"}]}, ["/scrapeFrom/0", "namespace"]),
     ({"logLevel": "verbose"}, ["/logLevel", "'debug', 'info', 'warning', 'error'"]),
@@ -31,6 +42,8 @@ WRONG = [
     ({"networkPolicy": {"enabled": "yes"}}, ["/networkPolicy/enabled", "boolean"]),
     ({"networkPolicy": {"apiServerPorts": [70000]}}, ["/networkPolicy/apiServerPorts/0", "65,535"]),
     ({"rbac": {"create": True}}, ["/rbac", "create"]),
+    ({"argocd": {"healthCheck": "on"}}, ["/argocd/healthCheck", "boolean"]),
+    ({"argocd": {"namespace": "argocd"}}, ["/argocd", "namespace"]),
     ({"watchNamespaces": ["Team A"]}, ["/watchNamespaces/0", "pattern"]),
     ({"watchNamespaces": "team-a"}, ["/watchNamespaces", "array"]),
     ({"workers": 0}, ["/workers", "minimum"]),
@@ -75,7 +88,7 @@ def test_the_values_of_the_installation_guide_are_taken(helm: Helm, tmp_path: Pa
 
 def leaves(values: object, path: str = "") -> set[str]:
     """Paths of the values that the chart reads; what lies under a free-form one counts as that one."""
-    free = {"/images/engines/vllm", "/resources", "/nodeSelector", "/affinity"}
+    free = {"/images/engines/vllm", "/resources", "/nodeSelector", "/affinity", "/prePull/nodeSelector"}
     if isinstance(values, dict) and values and path not in free:
         return set().union(*(leaves(each, f"{path}/{key}") for key, each in values.items()))
     return {path}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import lanes
-from tests.cluster.demo import events, keeps_ending, restarts, where_it_stands
+from tests.cluster.demo import events, keeps_ending, printable, restarts, where_it_stands
 
 
 class FakeSocket:
@@ -35,6 +35,10 @@ def test_a_cut_stream_has_no_end() -> None:
     assert None not in list(events(response('data: {"choices": [1]}\n\n')))
 
 
+def test_what_could_upset_a_terminal_is_not_printed() -> None:
+    assert printable("a\x1b[2J\x00b\nc ü") == "a·[2J·b\nc ü"
+
+
 def waiting(reason: str) -> dict[str, Any]:
     return {"status": {"containerStatuses": [{"state": {"waiting": {"reason": reason}}}]}}
 
@@ -52,6 +56,11 @@ def waiting(reason: str) -> dict[str, Any]:
             },
             [],
             "0/2 ready; quickstart-1: PodStarting: soon",
+        ),
+        (
+            {"availability": "2/2", "conditions": [{"type": "Ready", "reason": "Ready", "message": "2/2 ready, all of them"}]},
+            [],
+            "2/2 ready, all of them",
         ),
         (
             {"availability": "1/2", "conditions": [{"type": "Ready", "reason": "WarmupRunning"}]},
@@ -84,7 +93,8 @@ def test_restarts_are_those_of_the_engine() -> None:
     assert restarts([{"metadata": {"name": "a"}, "status": {"containerStatuses": statuses}}, new]) == {"a": 1}
 
 
-def test_lanes_are_told_with_their_time_and_those_that_did_not_run() -> None:
+def test_lanes_are_told_with_their_time_and_those_that_did_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FAIRLEAD_CLUSTER", raising=False)
     ran = [
         lanes.Outcome(lane, seconds, passed)
         for lane, seconds, passed in zip(lanes.LANES[:2], (12.4, 247.9), (True, False), strict=True)
@@ -118,6 +128,7 @@ def test_a_failed_lane_stops_what_needs_it_and_the_cluster_is_left_as_it_was(
     monkeypatch.setattr(lanes, "make", make)
     monkeypatch.setattr(lanes, "cluster_is_up", lambda: was_up)
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("FAIRLEAD_CLUSTER", raising=False)
     if ci:
         monkeypatch.setenv("CI", "true")
     assert lanes.main() == status

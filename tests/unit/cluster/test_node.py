@@ -38,8 +38,8 @@ def paths(value: Any) -> list[str]:
 
 def test_containerd_keeps_everything_in_the_state_folder(spec: NodeSpec) -> None:
     config = tomllib.loads(spec.containerd_config())
-    found = [path for path in paths(config) if path != "/cni/bin"]
-    assert len(found) == 7
+    found = [path for path in paths(config) if path not in {"/cni/bin", node.NRI_SOCKET}]
+    assert len(found) == 9
     assert all(Path(path).is_relative_to(LAYOUT.state) for path in found), found
     assert config["grpc"]["address"] == str(LAYOUT.containerd_socket)
 

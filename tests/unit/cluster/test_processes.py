@@ -67,6 +67,7 @@ NODE = [
     Process(6, ("/venv/bin/python", "-m", "tests.cluster.deviceplugin", "--gpus=/state/gpus")),
     Process(7, ("/tools/k8s/bin/kube-proxy", "--config=/state/kubelet")),
     Process(8, ("sh", "-c", "sleep 1; exec", "kube-scheduler")),
+    Process(9, ("/tools/netpol/bin/cmd", "--hostname-override=node1")),
 ]
 
 
@@ -78,6 +79,7 @@ NODE = [
         ("containerd", 5),
         ("device-plugin", 6),
         ("kube-proxy", 7),
+        ("network-policies", 9),
         ("kubelet", None),
         ("scheduler", None),
         ("controller-manager", None),
@@ -89,4 +91,4 @@ def test_each_component_is_told_from_the_others(name: str, pid: int | None) -> N
 
 
 def test_every_component_is_in_the_table_above() -> None:
-    assert len(MARKS) == 8
+    assert len(MARKS) == 9

@@ -52,7 +52,7 @@ def test_a_state_folder_without_processes_is_not_a_cluster(tmp_path: Path) -> No
     assert Cluster.find(layout) is None
     text, whole = status.status(layout)
     assert not whole
-    assert text.count("not running") == 8
+    assert text.count("not running") == 9
 
 
 @pytest.mark.parametrize("gpus", ["0", "65", "five"])

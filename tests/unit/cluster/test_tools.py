@@ -14,6 +14,11 @@ from tests.cluster.errors import ClusterError
         ("cri", {"containerd", "containerd-shim-runc-v2", "ctr"}),
         ("cni", {"bridge", "host-local", "loopback", "portmap", "ptp"}),
         ("helm", {"helm"}),
+        ("actionlint", {"actionlint"}),
+        ("kind", {"kind"}),
+        ("kwok", {"kwok"}),
+        ("netpol", {"cmd"}),
+        ("verdict", {"verdict"}),
     ],
 )
 def test_the_programs_of_each_module_are_read_from_its_go_mod(module: str, expected: set[str]) -> None:
@@ -83,6 +88,16 @@ def test_a_module_is_built_once_per_content(modules: Path) -> None:
     assert first.path("etcd-program").exists(), "an older clone still uses it"
 
 
+def test_a_program_of_our_own_is_built_anew_when_its_source_changes(modules: Path) -> None:
+    fake_go(modules, "go1.26.8")
+    source = modules / "go" / "verdict" / "main.go"
+    source.write_text("package main\n")
+    first = tools.ensure(modules / "cache", ["verdict"])
+    source.write_text("package main // changed\n")
+    assert tools.ensure(modules / "cache", ["verdict"]) != first
+    assert installs(modules) == 2
+
+
 def test_another_go_builds_anew(modules: Path) -> None:
     fake_go(modules, "go1.26.8")
     tools.ensure(modules / "cache", ["etcd"])
@@ -128,6 +143,14 @@ def test_a_missing_go_is_told_with_the_version_to_install(modules: Path, monkeyp
     monkeypatch.setenv("PATH", str(modules / "nothing"))
     with pytest.raises(ClusterError, match=r"Go is not installed.*1\.26\.3"):
         tools.ensure(modules / "cache", ["etcd"])
+
+
+def test_a_program_is_found_by_its_name_and_its_module_alone_is_built(modules: Path) -> None:
+    fake_go(modules, "go1.26.8")
+    assert tools.program(modules / "cache", "cni-program").name == "cni-program"
+    assert installs(modules) == 1
+    with pytest.raises(ClusterError, match="kube-nothing"):
+        tools.program(modules / "cache", "kube-nothing")
 
 
 def test_an_unknown_module_is_told_with_the_known_ones(tmp_path: Path) -> None:

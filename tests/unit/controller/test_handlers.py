@@ -48,6 +48,27 @@ def test_a_child_brings_its_owner_when_it_comes_changes_and_goes() -> None:
     assert world.store.get(SERVICE, "ns", "x") is None
 
 
+def test_a_child_that_was_seen_in_this_very_version_is_no_news() -> None:
+    """It is the answer to a write of the operator's own, or stood in a list, after which everything is visited."""
+    world = World()
+    world.store.put({**obj("x", 5, "chat"), "apiVersion": "v1", "kind": "Service"})
+    world.event("services", "MODIFIED", obj("x", 5, "chat"))
+    assert world.enqueued == []
+    # An older one has been overwritten by that write, which somebody may have meant otherwise.
+    world.event("services", "MODIFIED", obj("x", 4, "chat"))
+    world.event("services", "MODIFIED", obj("x", 6, "chat"))
+    world.event("services", "DELETED", obj("x", 6, "chat"))
+    assert world.enqueued == [Key("ns", "chat")] * 3
+
+
+def test_a_model_deployment_is_always_news() -> None:
+    """The answer to a write of its status may be the first to hold a new spec."""
+    world = World()
+    world.store.put({**obj("chat", 5), "apiVersion": MODEL_DEPLOYMENT.api_version, "kind": MODEL_DEPLOYMENT.name})
+    world.event("modeldeployments", "MODIFIED", obj("chat", 5))
+    assert world.enqueued == [Key("ns", "chat")]
+
+
 def test_a_changed_label_brings_both_owners() -> None:
     world = World()
     world.event("pods", "ADDED", obj("x", 1, "chat"))
@@ -78,3 +99,6 @@ def test_kopf_writes_nothing_and_watches_only_what_is_labelled(namespaces: list[
     }
     assert selectors == {(kind.group, kind.version, kind.plural): LABEL for kind in (*CHILDREN, POD)}
     assert isinstance(made, kopf.OperatorSettings)
+    body: Any = {"spec": {"a": 1}}
+    assert made.persistence.diffbase_storage.build(body=body) == {}, "no copy of each object"
+    assert made.persistence.diffbase_storage.fetch(body=body) is None

@@ -1,8 +1,10 @@
 """A log line."""
 
+import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -46,6 +48,41 @@ def test_what_else_hangs_on_a_record_stays_out() -> None:
 def test_an_error_keeps_to_one_line() -> None:
     error = ValueError("broken")
     assert line(record(exc_info=(type(error), error, None)))["error"] == "ValueError: broken"
+
+
+@asynccontextmanager
+async def stubborn() -> AsyncIterator[None]:
+    try:
+        yield
+    except GeneratorExit:
+        yield  # as a generator must not
+
+
+async def watch() -> AsyncIterator[int]:
+    async with stubborn():
+        yield 1
+
+
+async def other_error() -> AsyncIterator[int]:
+    try:
+        yield 1
+    finally:
+        raise ValueError("lost")
+
+
+@pytest.mark.parametrize(("generator", "said"), [(watch, []), (other_error, ["lost"])])
+def test_watches_that_end_at_an_event_leave_no_traceback(
+    generator: Callable[[], AsyncIterator[int]], said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def end_in_the_middle() -> None:
+        asyncio.get_running_loop().set_exception_handler(logs.without_the_last_words_of_watches)
+        left.append(generator())
+        await anext(left[0])
+
+    left: list[AsyncIterator[int]] = []
+    with caplog.at_level(logging.INFO):
+        asyncio.run(end_in_the_middle())
+    assert [str(each.exc_info[1]) for each in caplog.records if each.exc_info] == said
 
 
 @pytest.fixture

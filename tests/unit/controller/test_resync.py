@@ -52,6 +52,19 @@ async def test_only_the_namespaces_that_are_served() -> None:
     assert enqueued == [Key("a", "chat"), Key("b", "chat")]
 
 
+async def test_what_half_a_round_has_told_is_looked_at() -> None:
+    lister = Lister()
+    resync, _, enqueued = make(lister)
+    await resync.round()
+    enqueued.clear()
+    resync.synced.clear()
+    lister.failures = [ApiError("listing", 500, "x", "no answer")]
+    with pytest.raises(ApiError):
+        await resync.round()
+    assert enqueued == [Key("ns", "chat")]
+    assert not resync.synced.is_set(), "it is not complete"
+
+
 @pytest.mark.parametrize(("status", "words"), [(404, "the CRD is not installed"), (0, "listing: no answer")])
 async def test_it_waits_for_an_api_server_that_is_not_ready(
     status: int, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.controller.settings import Settings, SettingsError
+from fairlead.controller.settings import POD_IPS, Settings, SettingsError, pods_have_ipv6
 from fairlead.resources.context import BuildContext, Images
 
 LEAST: dict[str, Any] = {"images": {"sidecar": "envoy:1"}, "operatorNamespace": "fairlead-system"}
@@ -34,6 +34,7 @@ def test_the_part_for_builders(tmp_path: Path) -> None:
     whole = {
         "images": {"sidecar": "envoy:1", "engines": {"vllm": {"0.32.0": "vllm:1"}}},
         "allowedEngineFlags": ["a"],
+        "modelHub": {"endpoint": "https://hub.example.com"},
         "scrapeFrom": peers,
         "operatorNamespace": "fairlead-system",
         "workers": 8,
@@ -46,8 +47,27 @@ def test_the_part_for_builders(tmp_path: Path) -> None:
         images=Images(sidecar="envoy:1", engines={"vllm": {"0.32.0": "vllm:1"}}),
         operator_namespace="fairlead-system",
         allowed_engine_flags=frozenset({"a"}),
+        model_hub_endpoint="https://hub.example.com",
         scrape_from=tuple(peers),
     )
+
+
+def test_where_prometheus_is(tmp_path: Path) -> None:
+    assert load(tmp_path, json.dumps(LEAST)).prometheus is None
+    assert load(tmp_path, json.dumps({**LEAST, "prometheus": None})).prometheus is None
+    found = load(tmp_path, json.dumps({**LEAST, "prometheus": {"url": "http://prometheus:9090"}})).prometheus
+    assert found is not None
+    assert (found.url, found.namespace_label, found.pod_label) == ("http://prometheus:9090", "namespace", "pod")
+    with pytest.raises(SettingsError, match=r"prometheus\.url"):
+        load(tmp_path, json.dumps({**LEAST, "prometheus": {"url": "file:///etc/passwd"}}))
+
+
+@pytest.mark.parametrize(
+    ("ips", "has"),
+    [(None, False), ("", False), ("10.0.0.1", False), ("fd00::1", True), ("10.0.0.1,fd00::1", True), ("fd00::1,10.0.0.1", True)],
+)
+def test_the_operators_own_addresses_tell_of_ipv6(ips: str | None, has: bool) -> None:  # noqa: FBT001
+    assert pods_have_ipv6({} if ips is None else {POD_IPS: ips}) is has
 
 
 @pytest.mark.parametrize(

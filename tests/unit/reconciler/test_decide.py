@@ -28,33 +28,26 @@ def wanted(**fields: Any) -> Object:
 
 
 def test_what_is_not_there_is_made() -> None:
-    steps = plan("u1", [wanted()], {}, [])
+    steps = plan("u1", [wanted()], {})
     assert [(write.manifest, write.paths) for write in steps.writes] == [(wanted(), ())]
 
 
 def test_what_differs_is_written_and_pinned_to_the_object_that_was_seen() -> None:
-    steps = plan("u1", [wanted(spec={"a": 1})], at(child(spec={"a": 2})), [])
+    steps = plan("u1", [wanted(spec={"a": 1})], at(child(spec={"a": 2})))
     (write,) = steps.writes
     assert write.paths == (("spec", "a"),)
     assert write.manifest["metadata"]["uid"] == "live-1"
 
 
 def test_what_is_right_is_left_alone() -> None:
-    live = child(spec={"a": 1, "b": 2})
-    steps = plan("u1", [wanted(spec={"a": 1})], at(live), [live])
-    assert (steps.writes, steps.removals, steps.conflicts) == ((), (), ())
-
-
-def test_a_child_that_is_no_longer_wanted_is_removed_if_it_is_ours() -> None:
-    gone, foreign = child("ServiceAccount"), child("ConfigMap", "x", owner={**OURS, "uid": "u2"})
-    steps = plan("u1", [wanted()], at(child()), [child(), gone, foreign])
-    assert steps.removals == (gone,)
+    steps = plan("u1", [wanted(spec={"a": 1})], at(child(spec={"a": 1, "b": 2})))
+    assert (steps.writes, steps.conflicts) == ((), ())
 
 
 def test_one_conflict_stops_everything() -> None:
     other = {"kind": "Pipeline", "name": "p", "uid": "u9", "controller": True}
-    steps = plan("u1", [wanted(), wanted(kind="ConfigMap")], at(child(owner=other)), [child("ServiceAccount")])
-    assert (steps.writes, steps.removals) == ((), ())
+    steps = plan("u1", [wanted(), wanted(kind="ConfigMap")], at(child(owner=other)))
+    assert steps.writes == ()
     (problem,) = steps.conflicts
     assert problem.reason is Reason.NAME_CONFLICT
     assert (
@@ -64,7 +57,7 @@ def test_one_conflict_stops_everything() -> None:
 
 
 def test_a_conflict_with_what_nobody_owns() -> None:
-    (problem,) = plan("u1", [wanted()], at(child(owner=None)), []).conflicts
+    (problem,) = plan("u1", [wanted()], at(child(owner=None))).conflicts
     assert (
         problem.message
         == "Service chat exists already and was not made by Fairlead; delete it, or name the ModelDeployment differently"
@@ -72,7 +65,7 @@ def test_a_conflict_with_what_nobody_owns() -> None:
 
 
 def test_children_of_a_deleted_namesake_are_waited_for() -> None:
-    (problem,) = plan("u2", [wanted(owner={**OURS, "uid": "u2"})], at(child()), []).conflicts
+    (problem,) = plan("u2", [wanted(owner={**OURS, "uid": "u2"})], at(child())).conflicts
     assert "is being removed" in problem.message
 
 

@@ -146,6 +146,14 @@ SITUATIONS: dict[str, tuple[Facts, list[str], str]] = {
         ["-RolloutInProgress", "+ConfigurationValid", "+ReplicasAvailable", "+RolloutInProgress", "-NotStalled"],
         "1 of 2 replicas run the present spec, 2 serve",
     ),
+    "rolling, and the image of the present spec cannot be pulled": (
+        facts(
+            deployment=deployment(updated=1, total=3),
+            pods=[pod("a", template="old"), pod("b", template="old"), pod("c", Reason.IMAGE_PULL_FAILED, "no image")],
+        ),
+        ["-ImagePullFailed", "+ConfigurationValid", "+ReplicasAvailable", "+RolloutInProgress", "-NotStalled"],
+        "1 of 2 replicas run the present spec, 2 serve; c: ImagePullFailed: no image",
+    ),
     "no spare GPU": (
         facts(
             deployment=deployment(updated=1, total=3),
@@ -274,7 +282,7 @@ SITUATIONS: dict[str, tuple[Facts, list[str], str]] = {
 @pytest.mark.parametrize(("seen", "marks", "message"), SITUATIONS.values(), ids=SITUATIONS)
 def test_situations(seen: Facts, marks: list[str], message: str) -> None:
     told = verdicts(seen)
-    assert list(told) == list(ConditionType)
+    assert list(told) == [each for each in ConditionType if each not in (ConditionType.MODEL_AVAILABLE, ConditionType.AUTOSCALED)]
     assert [("+" if each.status else "-") + each.reason for each in told.values()] == marks
     assert told[ConditionType.READY].message == message
 
@@ -292,11 +300,16 @@ def test_every_reason_of_an_agent_or_a_pod_has_a_rank() -> None:
         ),
         *(
             Reason.INVALID_KEY_SET,
+            Reason.INVALID_HUB_ENDPOINT,
+            Reason.MODEL_DOWNLOADED,
+            Reason.MODEL_REVISIONS_DIFFER,
             Reason.INVALID_SPEC,
             Reason.NAME_CONFLICT,
             Reason.APPLY_FAILED,
             Reason.PROGRESS_DEADLINE_EXCEEDED,
         ),
+        *(Reason.DEMAND_FOLLOWED, Reason.RECOMMENDED_ONLY, Reason.NO_CAPACITY, Reason.AT_MAXIMUM, Reason.QUEUE_WITHOUT_WORK),
+        *(Reason.METRICS_MISSING, Reason.METRICS_STALE, Reason.METRICS_INVALID, Reason.METRICS_PARTIAL),
     }
     assert set(_TELLING) == set(Reason) - conditions_of_the_whole
     assert len(_TELLING) == len(set(_TELLING))

@@ -80,12 +80,18 @@ def test_model_deployments() -> None:
 
 def test_what_nobody_asks_for_is_not_kept() -> None:
     store = Store()
-    volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "config", "configMap": {"name": "chat-config-1"}}]
-    pod = {**service(1), "kind": "Pod", "spec": {"containers": [], "volumes": volumes}, "status": {"phase": "Running"}}
+    named, own = {"name": "config", "configMap": {"name": "chat-config-1"}}, {"name": "model", "ephemeral": {}}
+    volumes = [{"name": "cache", "persistentVolumeClaim": {"claimName": "compiled"}}, named, own]
+    pod = {
+        **service(1),
+        "kind": "Pod",
+        "spec": {"containers": [], "serviceAccountName": "chat", "priority": 7, "volumes": volumes},
+        "status": {"phase": "Running"},
+    }
     pod["metadata"]["managedFields"] = [{}]
     store.put(pod)
     kept = store.get(POD, "ns", "chat")
     assert kept is not None
-    assert kept["spec"] == {"volumes": volumes[1:]}
+    assert kept["spec"] == {"serviceAccountName": "chat", "priority": 7, "volumes": volumes[1:]}
     assert ("managedFields" in kept["metadata"], kept["status"]) == (False, {"phase": "Running"})
     assert "managedFields" in pod["metadata"], "the caller's object is its own"

@@ -1,11 +1,11 @@
-"""ConfigMaps of earlier specs: kept for as long as a pod may have to read one again, then removed."""
+"""What was made for earlier specs: kept for as long as a pod may need it to start again, then removed."""
 
 from typing import Any
 
 import pytest
 
 from tests.unit.reconciler.fakes import refusal
-from tests.unit.reconciler.test_reconcile import World, mdep
+from tests.unit.reconciler.world import World, mdep
 
 Object = dict[str, Any]
 
@@ -87,6 +87,27 @@ async def test_one_of_a_replica_set_that_is_to_have_pods_stays() -> None:
     add_replica_set(world, before, 0)
     await world.visit()
     assert config_maps(world) == {template(world)}
+
+
+async def test_the_service_account_stays_while_a_pod_or_a_replica_set_of_an_earlier_spec_runs_as_it() -> None:
+    """Or a replica that was evicted could not be made anew while the one that the spec now names is not there."""
+    world = World(mdep())
+    await world.visit()
+    (config,) = config_maps(world)
+    world.put(mdep({"pod": {"serviceAccountName": "mine"}}, generation=2))
+    add_pod(world, config)
+    pod = world.client.objects["Pod", "ns", "old"]
+    world.put({**pod, "spec": {**pod["spec"], "serviceAccountName": "chat"}})
+    add_replica_set(world, config, 1)
+    world.client.objects["ReplicaSet", "ns", "chat-h"]["spec"]["template"]["spec"]["serviceAccountName"] = "chat"
+    await world.visit()
+    assert ("ServiceAccount", "ns", "chat") in world.client.objects
+    world.store.discard(world.client.objects.pop(("Pod", "ns", "old")))
+    await world.visit()
+    assert ("ServiceAccount", "ns", "chat") in world.client.objects
+    world.client.objects["ReplicaSet", "ns", "chat-h"]["spec"]["replicas"] = 0
+    await world.visit()
+    assert ("ServiceAccount", "ns", "chat") not in world.client.objects
 
 
 async def test_with_the_deployment_refused_its_own_stays_and_there_is_never_more_than_one_beside_it() -> None:

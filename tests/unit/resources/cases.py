@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ SCRAPED = BuildContext(
     operator_namespace="fairlead-system",
     scrape_from=({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},),
 )
+DUAL_STACK = replace(CONTEXT, ipv6=True)
 
 
 def model_deployment(spec: dict[str, Any] | None = None, name: str = "chat", **metadata: Any) -> ModelDeployment:
@@ -143,6 +145,24 @@ CASES: dict[str, tuple[ModelDeployment, BuildContext]] = {
         model_deployment({"access": access(configMapKeyRef={"name": "issuer-keys", "key": "current.json"})}),
         CONTEXT,
     ),
+    "hub": (model_deployment({"model": {"uri": "hf://Qwen/Qwen3-8B"}}), CONTEXT),
+    "hub-mirror": (
+        model_deployment(
+            {
+                "model": {
+                    "uri": "hf://org/tiny_model",
+                    "revision": "refs/pr/1",
+                    "secretRef": {"name": "hub", "key": "read-only"},
+                    "cache": {"size": "40Gi", "storageClassName": "local-ssd"},
+                    "endpoint": "http://mirror.example.com:8080/huggingface/",
+                },
+                "access": access(url="https://issuer.example.com:8443/keys"),
+            }
+        ),
+        DUAL_STACK,
+    ),
+    "compile-cache": (model_deployment({"engine": {"compileCache": {"claimName": "compiled"}}}), CONTEXT),
     "stopped": (model_deployment({"replicas": 0, "pod": {"topologySpreadConstraints": []}}), CONTEXT),
+    "dual-stack": (model_deployment(), DUAL_STACK),
     "whole-claim": (model_deployment({"model": {"uri": "pvc://models"}, "rollout": {"maxStreamSeconds": 30}}), CONTEXT),
 }

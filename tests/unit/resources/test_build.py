@@ -128,22 +128,25 @@ def test_pod_security_restricted(manifests: list[Manifest]) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] > 0
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert {key for volume in spec["volumes"] for key in volume} == {"name", "configMap", "emptyDir", "persistentVolumeClaim"}
+    kinds = {key for volume in spec["volumes"] for key in volume} - {"name"}
+    assert kinds <= {"configMap", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"}
     for container in [*spec["initContainers"], *spec["containers"]]:
         security = container["securityContext"]
         assert security["allowPrivilegeEscalation"] is False
         assert security["capabilities"] == {"drop": ["ALL"]}
         assert security["readOnlyRootFilesystem"] is True
         assert security["runAsNonRoot"] is True
-        assert not [port for port in container["ports"] if "hostPort" in port]
+        assert not [port for port in container.get("ports", []) if "hostPort" in port]
     assert spec["automountServiceAccountToken"] is False
     assert spec["enableServiceLinks"] is False
-    assert "fsGroup" not in spec["securityContext"]
+    if "fsGroup" in spec["securityContext"]:
+        claims = [volume for volume in spec["volumes"] if volume["name"] == names.MODEL_VOLUME and "ephemeral" not in volume]
+        assert all(volume["persistentVolumeClaim"]["readOnly"] for volume in claims), "it would change its folders' owner"
 
 
 def test_the_only_hook_is_a_sleep_and_the_sidecar_is_native(manifests: list[Manifest]) -> None:
     spec = pod_spec(manifests)
-    (sidecar,), (engine,) = spec["initContainers"], spec["containers"]
+    (sidecar, *_), (engine,) = spec["initContainers"], spec["containers"]
     assert sidecar["restartPolicy"] == "Always"
     assert "readinessProbe" not in sidecar
     for container in (sidecar, engine):
@@ -177,7 +180,7 @@ def test_without_a_surge_the_deadline_counts_the_end_of_the_old_replica() -> Non
 
 
 def test_the_memory_limit_is_above_where_envoy_stops_by_itself(manifests: list[Manifest]) -> None:
-    (sidecar,) = pod_spec(manifests)["initContainers"]
+    (sidecar, *_) = pod_spec(manifests)["initContainers"]
     assert sidecar["resources"]["limits"]["memory"] == "1Gi"
     assert LIMITS.heap_bytes == 2**30 * 3 // 4
     assert LIMITS.body_bytes * 8 < LIMITS.heap_bytes, "some of the largest bodies at once are no overload"
@@ -188,14 +191,20 @@ def test_nothing_leaves_the_pod_and_figures_are_for_few() -> None:
     policy = by_kind(build(model_deployment(), dataclasses.replace(CONTEXT, scrape_from=peers)))["NetworkPolicy"]["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert "egress" not in policy
-    requests, figures = policy["ingress"]
+    requests, status, figures = policy["ingress"]
     assert requests == {"from": [{"namespaceSelector": {}}], "ports": [{"port": 8000, "protocol": "TCP"}]}
-    assert [port["port"] for port in figures["ports"]] == [8002, 8004]
     operator = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "fairlead-system"}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "fairlead-operator"}},
     }
-    assert figures["from"] == [operator, *peers]
+    assert status == {"from": [operator], "ports": [{"port": 8002, "protocol": "TCP"}]}
+    assert figures == {"from": [*peers], "ports": [{"port": port, "protocol": "TCP"} for port in (8002, 8004)]}
+
+
+def test_where_nobody_scrapes_no_rule_lets_everybody_do_it() -> None:
+    policy = by_kind(build(model_deployment(), dataclasses.replace(CONTEXT, scrape_from=())))["NetworkPolicy"]["spec"]
+    assert [[port["port"] for port in rule["ports"]] for rule in policy["ingress"]] == [[8000], [8002]]
+    assert all(rule["from"] for rule in policy["ingress"])
 
 
 def test_the_gpu_is_asked_for_once_and_users_labels_give_way() -> None:
@@ -365,7 +374,13 @@ def test_an_unknown_version_is_one_problem() -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "hf://org/model",
+        "s3://bucket/model",
+        "hf://org",
+        "hf://org/model/more",
+        "hf://org/model@main",
+        "hf://org/../model",
+        "hf://or--g/model",
+        "hf://org/model\n",
         "pvc://",
         "pvc:///a",
         "pvc://Claim",
@@ -380,5 +395,5 @@ def test_a_uri_that_only_a_changed_crd_would_let_through(uri: str) -> None:
     mdep = model_deployment({"model": {"uri": uri}})
     (problem,) = validate(mdep, CONTEXT)
     assert problem.reason == "InvalidSpec"
-    with pytest.raises(ValueError, match="is not pvc://CLAIM"):
+    with pytest.raises(ValueError, match=r"is not (pvc://CLAIM|hf://ORG/NAME)"):
         build(mdep, CONTEXT)

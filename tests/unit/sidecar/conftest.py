@@ -5,6 +5,8 @@ from contextlib import closing
 
 import pytest
 
+from tests.unit.sidecar.good_client import GoodClient
+from tests.unit.sidecar.proxy import Sidecar
 from tests.unit.sidecar.stub_engine import StubEngine
 
 
@@ -18,3 +20,10 @@ def engine() -> Iterator[StubEngine]:
 def forget(engine: StubEngine) -> None:
     """What the tests before this one have sent."""
     engine.seen.clear()
+
+
+@pytest.fixture(scope="module")
+def good(proxy: Sidecar) -> Iterator[GoodClient]:
+    """A client of the file's proxy from before its first test until after its last."""
+    with GoodClient(proxy.http) as client:
+        yield client

@@ -22,23 +22,24 @@ class Answer:
 class Connection:
     """One connection, on which requests may follow each other."""
 
-    def __init__(self, port: int, receive_buffer_bytes: int | None = None, source: str = "") -> None:
+    def __init__(self, port: int, receive_buffer_bytes: int | None = None, source: str = "", host: str = "127.0.0.1") -> None:
         """A small receive buffer is that of a client which reads slowly: what it does not read stays with the server.
 
-        `source` is the address to come from.
+        `source` is the address to come from, `host` the one to go to.
         """
-        self._socket = socket.socket()
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if source:
             self._socket.bind((source, 0))
         if receive_buffer_bytes is not None:  # before the connection is made, which tells the other side
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self._socket.settimeout(60)
         try:
-            self._socket.connect(("127.0.0.1", port))
+            self._socket.connect((host, port))
         except OSError:
             self._socket.close()
             raise
         self._method = "GET"
+        self._rest = b""
 
     def __enter__(self) -> Self:
         return self
@@ -68,14 +69,15 @@ class Connection:
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
     def status(self) -> int:
-        """That of an answer which has a length, for when there are thousands of them."""
-        received = b""
+        """That of an answer which has a length, for when there are thousands of them, or one behind the other."""
+        received = self._rest
         while b"\r\n\r\n" not in received:
             received += self._received()
         head, _, body = received.partition(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         while len(body) < length:
             body += self._received()
+        self._rest = body[length:]
         return int(head.split()[1])
 
     def _received(self) -> bytes:

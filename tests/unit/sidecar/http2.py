@@ -10,11 +10,14 @@ DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 0x0, 0x1, 0x3, 0x4, 
 OK = 0x88
 """The status 200, in HPACK's static table."""
 ACK, END_STREAM, END_HEADERS = 0x1, 0x1, 0x4
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 @dataclass
 class Http2Connection:
     port: int
+    hello: bytes = PREFACE
+    """What is said first, in front of this side's settings."""
     settings: dict[int, int] = field(default_factory=dict)
     """The server's, by RFC 9113's numbers."""
     goaway: bool = False
@@ -23,7 +26,7 @@ class Http2Connection:
     def __post_init__(self) -> None:
         self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         self._reader = self._socket.makefile("rb")
-        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, b""))
+        self._socket.sendall(self.hello + _frame(SETTINGS, 0, 0, b""))
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +96,11 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
 
 
+def initial_window(size: int) -> bytes:
+    """A setting: how much of each stream this side takes unasked."""
+    return (4).to_bytes(2) + size.to_bytes(4)
+
+
 def literal(name: bytes, value: bytes) -> bytes:
     """A header field that no table has; both parts are shorter than 127 bytes."""
     return bytes([0, len(name)]) + name + bytes([len(value)]) + value
@@ -108,3 +116,9 @@ def _after_table_size(block: bytes) -> bytes:
             at += 1
         block = block[at:]
     return block
+
+
+MODELS = (b"\x82", b"\x86", literal(b":path", b"/v1/models"), literal(b":authority", b"model"))
+"""GET, http, path and authority of a good request."""
+COMPLETIONS = (b"\x83", b"\x86", literal(b":path", b"/v1/completions"), literal(b":authority", b"model"))
+"""The same of a good POST."""

@@ -35,7 +35,7 @@ def engine() -> Iterator[StubEngine]:
         yield engine
 
 
-def swap(there: Any, instead: Any, **more: str) -> Callable[[Any], Any]:
+def swap(there: Any, instead: Any, **more: Any) -> Callable[[Any], Any]:
     """Replace one value of the bootstrap, which must be in it; `more` limits by their names in LIMITS."""
     values = {there: instead, **{getattr(LIMITS, name): value for name, value in more.items()}}
     for each in values:

@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import threading
+from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,8 @@ from tests.certificates import Authority
 from tests.ports import free_ports
 from tests.tokens import SigningKey, base64url, encoded, key_set
 from tests.unit.resources.cases import access, model_deployment
-from tests.unit.sidecar.http1 import ask
+from tests.unit.sidecar.flood import statuses
+from tests.unit.sidecar.http1 import Connection, ask
 from tests.unit.sidecar.proxy import Sidecar, sidecar, until
 from tests.unit.sidecar.stub_engine import StubEngine
 from tests.unit.sidecar.test_access import bearer
@@ -35,6 +37,8 @@ OLD, NEW = SigningKey("old", "ES256"), SigningKey("new", "ES256")
 FETCHED, FAILED = "http.ingress_http.jwt_authn.jwks_fetch_success", "http.ingress_http.jwt_authn.jwks_fetch_failed"
 OFTEN = "6s"
 """Envoy fetches keys 5 s before they are as old as this."""
+LONGER = 62
+"""Fetches in vain, one each 0.1 s, within which keys get older than OFTEN."""
 SECRET = {"kty": "oct", "kid": "shared", "k": base64url(b"not a secret at all, for all can read it")}
 
 
@@ -174,7 +178,7 @@ class Issuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                issuer.asked.append(self.path)
+                issuer.asked.append(f"{self.headers['host']}{self.path}")
                 self.send_response(500 if issuer.broken else 302 if issuer.moved_to else 200)
                 if issuer.moved_to:
                     self.send_header("location", issuer.moved_to)
@@ -204,14 +208,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @contextmanager
-def with_url(
-    authority: Authority, engine: StubEngine, port: int, every: str = OFTEN, name: str = "localhost"
-) -> Iterator[Sidecar]:
-    spec = model_deployment({"access": access(url=f"https://{name}:{port}/keys?realm=one")}).spec
+def with_url(authority: Authority, engine: StubEngine, port: int, every: str = OFTEN, another: str = "0.1s") -> Iterator[Sidecar]:
+    """`another` is how soon there is one more fetch beyond those that may be at once."""
+    spec = model_deployment({"access": access(url=f"https://localhost:{port}/keys?realm=one")}).spec
     values = {
         envoy_access.CA_BUNDLE: str(authority.certificate),
         envoy_access.FETCH_AGAIN: every,
         envoy_access.FETCH_AGAIN_AFTER_FAILURE: "0.1s",
+        envoy_access.FETCH_NEXT: another,
     }
     with sidecar(bootstrap(spec), engine.port, swapped(values)) as proxy:
         yield proxy
@@ -220,14 +224,15 @@ def with_url(
 def test_keys_are_fetched_and_fetched_again(authority: Authority, engine: StubEngine) -> None:
     issuer = Issuer()
     with issuer.serving(authority.context("localhost")) as port, with_url(authority, engine, port) as proxy:
-        assert status(proxy, OLD.token()) == 200, "the sidecar takes requests only once it has looked for keys"
-        assert set(issuer.asked) == {"/keys?realm=one"}
+        assert status(proxy, OLD.token()) == 200, "a request that comes before the keys waits for them"
+        assert set(issuer.asked) == {f"localhost:{port}/keys?realm=one"}
         issuer.keys = key_set(NEW)
         until("the new key is there", lambda: status(proxy, NEW.token()) == 200)
         assert status(proxy, OLD.token()) == 401
 
 
 def test_an_issuer_that_is_away_leaves_the_last_good_keys(authority: Authority, engine: StubEngine) -> None:
+    """Also when they are older than they would be left to get if it were there."""
     (port,) = free_ports(1)
     tls = authority.context("localhost")
     with with_url(authority, engine, port) as proxy:
@@ -237,9 +242,24 @@ def test_an_issuer_that_is_away_leaves_the_last_good_keys(authority: Authority, 
         with Issuer().serving(tls, port):
             until_fetched(proxy)
         failed = proxy.stat(FAILED) or 0
-        until("it has been asked in vain again", lambda: (proxy.stat(FAILED) or 0) > failed + 1)
+        until("it has been asked in vain for longer", lambda: (proxy.stat(FAILED) or 0) > failed + LONGER)
         assert status(proxy, OLD.token()) == 200
         assert status(proxy, NEW.token()) == 401
+
+
+@pytest.mark.parametrize("tokens", [2, 20])
+def test_more_than_one_token_while_there_are_no_keys(authority: Authority, engine: StubEngine, tokens: int) -> None:
+    """It ended older Envoys (CVE-2025-64527)."""
+    issuer = Issuer(broken=True)
+    with issuer.serving(authority.context("localhost")) as port, with_url(authority, engine, port) as proxy:
+        until("it has been asked in vain", lambda: bool(proxy.stat(FAILED)))
+        lines = f"authorization: Bearer {OLD.token()}\r\n" * tokens
+        for _ in range(10):
+            with Connection(proxy.http) as connection:
+                connection.send(f"GET /v1/models HTTP/1.1\r\nhost: model\r\n{lines}\r\n".encode())
+                assert connection.answer().status == 401
+        assert proxy.process.poll() is None
+        assert not engine.seen
 
 
 def test_an_error_and_a_redirect_bring_no_keys(authority: Authority, engine: StubEngine) -> None:
@@ -281,14 +301,32 @@ class Plain(ssl.SSLContext):
         return sock
 
 
+FLOOD = 10_000
+
+
+def unknown(number: int) -> list[str]:
+    """Tokens, each of a key that nobody has."""
+    claims = OLD.token().split(".")[1]
+    headers = (encoded({"alg": "ES256", "kid": f"unknown-{each}"}) for each in range(number))
+    return [f"{header}.{claims}.{base64url(os.urandom(64))}" for header in headers]
+
+
 def test_a_flood_of_unknown_keys_asks_the_issuer_no_more_often(authority: Authority, engine: StubEngine) -> None:
     issuer = Issuer()
-    claims = OLD.token().split(".")[1]
     with issuer.serving(authority.context("localhost")) as port, with_url(authority, engine, port, every="300s") as proxy:
-        assert status(proxy, OLD.token()) == 200
-        engine.seen.clear()
-        for number in range(500):
-            header = encoded({"alg": "ES256", "kid": f"unknown-{number}"})
-            assert status(proxy, f"{header}.{claims}.{base64url(os.urandom(64))}") == 401
+        until("the keys are there", lambda: proxy.stat(FETCHED) == 1)
+        assert Counter(statuses(proxy.http, unknown(FLOOD))) == {401: FLOOD}
         assert len(issuer.asked) == 1
+        assert not engine.seen
+        assert status(proxy, OLD.token()) == 200
+
+
+def test_a_flood_while_there_are_no_keys_asks_the_issuer_no_more_often_than_it_may(
+    authority: Authority, engine: StubEngine
+) -> None:
+    """Each such request makes Envoy fetch the keys."""
+    issuer = Issuer(broken=True)
+    with issuer.serving(authority.context("localhost")) as port, with_url(authority, engine, port, another="300s") as proxy:
+        assert Counter(statuses(proxy.http, unknown(FLOOD // 10))) == {401: FLOOD // 10}
+        assert len(issuer.asked) == envoy_access.FETCHES_AT_ONCE
         assert not engine.seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import string
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -39,6 +40,13 @@ def pem(key: SigningKey) -> bytes:
 def forged(**header: Any) -> str:
     """Signed by somebody else's key, with these fields in the header."""
     return STRANGER.token(header=header)
+
+
+def with_bits_behind_its_end(token: str) -> str:
+    """The same signature, of a number of bytes that is no multiple of three, with a 1 in the bits that its last letter has too
+    many: whoever passes over them takes this for the good token."""
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    return token[:-1] + alphabet[alphabet.index(token[-1]) | 1]
 
 
 HEADER = {"alg": "HS256", "kid": "rsa"}
@@ -99,6 +107,8 @@ BAD = {
     "a header that is no JSON": f"AAAA.{EC.token().partition('.')[2]}",
     "a header that is a list": f"{base64url(b'[1]')}.{EC.token().partition('.')[2]}",
     "padding": EC.token() + "=",
+    "bits behind the end of a signature of ES256": with_bits_behind_its_end(EC.token()),
+    "bits behind the end of a signature of RS256": with_bits_behind_its_end(RSA.token()),
     "base64 with + and /": EC.token().replace("-", "+").replace("_", "/") + "/+",
     "a line break of an encoder": EC.token()[:60] + " " + EC.token()[60:],
     "something behind it": EC.token() + ";",

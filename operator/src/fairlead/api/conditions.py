@@ -26,8 +26,13 @@ class ConditionType(_Documented):
 
     READY = "Ready", "Every replica that the spec asks for serves, and all of them run the present spec."
     CONFIGURATION_VALID = "ConfigurationValid", "The spec can be turned into pods."
+    MODEL_AVAILABLE = "ModelAvailable", "Replicas have downloaded the model; this condition is there with hf:// only."
     REPLICAS_AVAILABLE = "ReplicasAvailable", "As many replicas serve as the spec asks for, whichever spec they run."
     PROGRESSING = "Progressing", "A rollout, a change of scale or a first start is under way."
+    AUTOSCALED = (
+        "Autoscaled",
+        "The number of replicas follows the demand; there with spec.autoscaling in mode Auto or Recommend only.",
+    )
     STALLED = "Stalled", "Nothing will move until somebody changes something; the message says what."
 
 
@@ -42,12 +47,17 @@ class Reason(_Documented):
     ROLLOUT_COMPLETE = "RolloutComplete", "Every replica runs the present spec; nothing is under way."
     NOT_STALLED = "NotStalled", "Nothing waits for a person."
 
+    MODEL_DOWNLOADED = "ModelDownloaded", "The replicas have the model; the message names the commit."
+    DEMAND_FOLLOWED = "DemandFollowed", "The operator sets the number of replicas, and nothing keeps it from doing so."
+    RECOMMENDED_ONLY = "RecommendedOnly", "spec.autoscaling.mode is Recommend: status.autoscaling says what would be set."
+
     # Something is under way.
     ROLLOUT_IN_PROGRESS = (
         "RolloutInProgress",
         "Replicas with the present spec take over; streams on the old ones end by themselves.",
     )
     SCALING = "Scaling", "Replicas are being added or taken away."
+    MODEL_DOWNLOADING = "ModelDownloading", "A replica downloads the model; the message says how many bytes of how many it has."
     TERMINATING = "Terminating", "The ModelDeployment is being deleted; its replicas finish their streams."
 
     # The spec cannot be turned into pods.
@@ -62,8 +72,15 @@ class Reason(_Documented):
     )
     INVALID_SPEC = "InvalidSpec", "The operator cannot read the spec: operator and CRD are of different releases."
     NAME_CONFLICT = "NameConflict", "An object that Fairlead would create exists already and belongs to something else."
-    CLAIM_NOT_FOUND = "ClaimNotFound", "The PersistentVolumeClaim that spec.model.uri names does not exist in this namespace."
-    CLAIM_NOT_BOUND = "ClaimNotBound", "The PersistentVolumeClaim that spec.model.uri names has no volume yet."
+    CLAIM_NOT_FOUND = (
+        "ClaimNotFound",
+        "The PersistentVolumeClaim that spec.model.uri or spec.engine.compileCache names does not exist in this namespace.",
+    )
+    CLAIM_NOT_BOUND = (
+        "ClaimNotBound",
+        "The PersistentVolumeClaim of spec.model or of spec.engine.compileCache has no volume yet.",
+    )
+    INVALID_HUB_ENDPOINT = "InvalidHubEndpoint", "The address of the hub, of spec.model.endpoint or of the chart, is not one."
     APPLY_FAILED = "ApplyFailed", "The API server refused a child object: a quota, an admission policy, or missing rights."
 
     # Replicas are missing, seen by Kubernetes.
@@ -91,7 +108,37 @@ class Reason(_Documented):
         "The ConfigMap that spec.access.jwt.jwks names, or the key in it, does not exist: no new replica can start.",
     )
 
+    # The number of replicas does not follow the demand.
+    NO_CAPACITY = "NoCapacity", "No node takes a replica that the autoscaler asked for; it asks for no more until one does."
+    AT_MAXIMUM = "AtMaximum", "More replicas are needed than spec.autoscaling.maxReplicas allows."
+    QUEUE_WITHOUT_WORK = "QueueWithoutWork", "Requests wait on a replica whose GPU does nothing: it is broken, not busy."
+    METRICS_MISSING = "MetricsMissing", "No replica that serves tells its load: their number stays."
+    METRICS_STALE = "MetricsStale", "What the replicas told last is too old: their number stays."
+    METRICS_INVALID = "MetricsInvalid", "What the replicas tell is not a number: theirs stays."
+    METRICS_PARTIAL = "MetricsPartial", "Some replicas do not tell their load, or some GPUs their duty cycle: none is taken away."
+
+    # The model is not there, told by the container that downloads it.
+    MODEL_NOT_FOUND = "ModelNotFound", "The hub has no such model, or does not show it to whoever asks."
+    MODEL_REVISION_NOT_FOUND = "ModelRevisionNotFound", "The model has no such branch, tag or commit."
+    MODEL_WITHOUT_SAFETENSORS = "ModelWithoutSafetensors", "The model has weights in other forms only, which may hold code."
+    MODEL_VOLUME_FULL = "ModelVolumeFull", "The model does not fit on the volume of spec.model.cache."
+    HUB_TOKEN_MISSING = "HubTokenMissing", "There is no Secret as spec.model.secretRef says, or no such key in it."
+    HUB_TOKEN_REQUIRED = "HubTokenRequired", "The hub gives the model to known accounts only."
+    HUB_TOKEN_REFUSED = "HubTokenRefused", "The hub does not take the token."
+    HUB_ACCESS_DENIED = "HubAccessDenied", "The hub takes the token, and its account may not have this model."
+    HUB_UNREACHABLE = "HubUnreachable", "The hub does not answer, or with an error of its own; it is asked again."
+    DOWNLOAD_INTERRUPTED = "DownloadInterrupted", "The download was cut off; it goes on from where it was."
+    DOWNLOAD_FAILED = "DownloadFailed", "The download failed in another way; the message has the error."
+    MODEL_REVISIONS_DIFFER = (
+        "ModelRevisionsDiffer",
+        "Replicas of one spec have different commits, as spec.model.revision stands for another one now.",
+    )
+
     # Replicas are missing, told by the agent in the pod.
+    MODEL_PATH_NOT_FOUND = (
+        "ModelPathNotFound",
+        "The model's folder is not there, or has no config.json: the engine's start waits until the files come.",
+    )
     GPU_MEMORY_INSUFFICIENT = "GPUMemoryInsufficient", "Less GPU memory is free than the engine will take: its start waits."
     GPU_NOT_FOUND = "GPUNotFound", "The container sees no GPU."
     NVML_UNAVAILABLE = "NVMLUnavailable", "The NVIDIA management library is missing or answers with an error."
@@ -111,3 +158,22 @@ class Reason(_Documented):
     ENGINE_EXITED = "EngineExited", "The engine process ended."
     STARTUP_DEADLINE_EXCEEDED = "StartupDeadlineExceeded", "The engine was not warmed up within health.startupTimeoutSeconds."
     DRAINING = "Draining", "The replica is ending: it takes no new request and finishes its streams."
+
+
+OF_DOWNLOADS = frozenset(
+    {
+        Reason.MODEL_DOWNLOADING,
+        Reason.MODEL_NOT_FOUND,
+        Reason.MODEL_REVISION_NOT_FOUND,
+        Reason.MODEL_WITHOUT_SAFETENSORS,
+        Reason.MODEL_VOLUME_FULL,
+        Reason.HUB_TOKEN_MISSING,
+        Reason.HUB_TOKEN_REQUIRED,
+        Reason.HUB_TOKEN_REFUSED,
+        Reason.HUB_ACCESS_DENIED,
+        Reason.HUB_UNREACHABLE,
+        Reason.DOWNLOAD_INTERRUPTED,
+        Reason.DOWNLOAD_FAILED,
+    }
+)
+"""Told by the container that downloads a model."""

@@ -27,9 +27,9 @@ _COLUMNS = (
     ("Replicas", "string", ".status.availability", 0, "Ready and wanted replicas."),
     ("Model", "string", ".status.servedName", 0, "The name that clients ask for."),
     ("URL", "string", ".status.url", 0, "Where the model answers inside the cluster."),
+    ("Age", "date", ".metadata.creationTimestamp", 0, "Time since the object was created."),
     ("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason", 1, "Why Ready is what it is."),
     ("Message", "string", ".status.conditions[?(@.type=='Ready')].message", 1, "The same, for people."),
-    ("Age", "date", ".metadata.creationTimestamp", 0, "Time since the object was created."),
 )
 
 

@@ -50,6 +50,21 @@ class EnvVar(ApiModel):
     """Where the value comes from."""
 
 
+class CompileCache(ApiModel):
+    """Where the engine keeps what it has compiled. Whoever can write there can run code in the engine."""
+
+    claim_name: Annotated[
+        str,
+        Field(min_length=1, max_length=253),
+        Cel(
+            rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",
+            message="write the name of a PersistentVolumeClaim of this namespace, such as compile-cache",
+        ),
+    ]
+    """A PersistentVolumeClaim of this namespace, for nothing else. Replicas on several nodes need ReadWriteMany. Each image and
+    model has a folder of its own on it."""
+
+
 def _word(example: str) -> Cel:
     return Cel(
         rule="self.matches('^[a-z0-9][a-z0-9_-]*$')",
@@ -96,6 +111,8 @@ class Engine(ApiModel):
     """Most requests that one replica works on at a time (--max-num-seqs). Default: the engine decides."""
     gpu_memory_utilization_percent: Annotated[int, Field(ge=10, le=98)] = 90
     """Share of the GPU's memory that the engine takes, in percent. A replica starts only once that much is free."""
+    compile_cache: CompileCache | None = None
+    """A volume that survives the pods, for what the engine compiles at its start. Default: none, and each start compiles anew."""
     args: Annotated[dict[str, FlagValue], Field(max_length=64), Rules(ARGS_RULES)] = Field(default_factory=dict)
     """Further flags of the engine: the long flag without the dashes in front, and its value, a number or a string. A switch
     takes "true" or "false", in quotes. Several values, or an object, are written as JSON."""

@@ -18,9 +18,9 @@ FORCED_ENV: dict[str, str] = {
     # The model is a folder; a repository's name in a flag must fail, not download.
     "HF_HUB_OFFLINE": "1",
     # The root file system is read-only; /tmp is an emptyDir of the pod's own.
-    "HOME": "/tmp",  # noqa: S108  the pod's own volume, not a shared folder
-    "XDG_CACHE_HOME": "/tmp/cache",  # noqa: S108
-    "VLLM_CACHE_ROOT": "/tmp/cache/vllm",  # noqa: S108
+    "HOME": "/tmp",  # noqa: S108 # nosec B108 # the pod's own volume, not a shared folder
+    "XDG_CACHE_HOME": "/tmp/cache",  # noqa: S108 # nosec B108
+    "VLLM_CACHE_ROOT": "/tmp/cache/vllm",  # noqa: S108 # nosec B108
 }
 """Set on every engine container, after the image's own and instead of the user's."""
 

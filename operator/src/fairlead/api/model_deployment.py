@@ -7,44 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from fairlead.api.access import Access, Jwks  # noqa: TC001  pydantic reads it at run time
+from fairlead.api.autoscaling import Autoscaling  # noqa: TC001  as above
 from fairlead.api.base import API_VERSION, KIND, ApiModel, QuantityStr
 from fairlead.api.engine import Engine
 from fairlead.api.markers import Cel
+from fairlead.api.model import Model  # noqa: TC001  as above
 from fairlead.api.pod import Accelerator, Pod
 from fairlead.api.status import Status
-
-
-class Model(ApiModel):
-    """Which model, and under which name clients ask for it."""
-
-    uri: Annotated[
-        str,
-        Field(min_length=1, max_length=1024),
-        Cel(
-            rule="self.matches('^pvc://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(/.*)?$')",
-            message="write pvc://CLAIM or pvc://CLAIM/PATH, with the name of a PersistentVolumeClaim of this "
-            "namespace and the model's folder on it, such as pvc://models/qwen3-8b; no other kind of place is supported yet",
-        ),
-        Cel(
-            rule="!self.startsWith('pvc://') || "
-            "self.matches('^pvc://[^/]*(/[A-Za-z0-9._=+@-]+)*/?$') && !self.matches('/[.]{1,2}(/|$)')",
-            message="write the path as folders of letters, digits and ._=+@- with one / between them, without "
-            ". and .., such as pvc://models/org/qwen3-8b",
-        ),
-    ]
-    """Where the model lies: pvc://CLAIM or pvc://CLAIM/PATH, a folder on a PersistentVolumeClaim of this namespace."""
-    served_name: (
-        Annotated[
-            str,
-            Field(min_length=1, max_length=253),
-            Cel(
-                rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$')",
-                message="write letters, digits and ._:/@-, beginning with a letter or digit, such as qwen3-8b or org/model",
-            ),
-        ]
-        | None
-    ) = None
-    """The name that clients put into the request's model field. Default: the name of the ModelDeployment."""
 
 
 class Warmup(ApiModel):
@@ -113,6 +82,20 @@ class ModelDeploymentSpec(ApiModel):
             reason="FieldValueForbidden",
             field_path=".pod.resources",
         ),
+        Cel(
+            rule="!(self.?autoscaling.mode.orValue('') == 'Auto' && oldSelf.?autoscaling.mode.orValue('') == 'Auto') || "
+            "self.replicas == oldSelf.replicas",
+            message="the operator sets the number of replicas while spec.autoscaling.mode is Auto; change minReplicas or "
+            "maxReplicas, or set spec.autoscaling.mode to Recommend first",
+            reason="FieldValueForbidden",
+            field_path=".replicas",
+        ),
+        Cel(
+            rule="self.?autoscaling.mode.orValue('') != 'Auto' || self.replicas > 0",
+            message="0 stops a model for good, which spec.autoscaling.mode Auto never does; write 1 or more, or set the mode to "
+            "Recommend",
+            field_path=".replicas",
+        ),
     )
 
     model: Model
@@ -122,7 +105,10 @@ class ModelDeploymentSpec(ApiModel):
     accelerator: Accelerator = Field(default_factory=Accelerator)
     """The GPU of a replica, and the nodes that have it."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 2
-    """How many replicas serve the model. 0 stops it and frees its GPUs."""
+    """How many replicas serve the model. 0 stops it and frees its GPUs. With spec.autoscaling.mode Auto: how many there are at
+    first."""
+    autoscaling: Autoscaling | None = None
+    """Who sets the number of replicas, and by what. Default: nobody, spec.replicas is the number."""
     warmup: Warmup = Field(default_factory=Warmup)
     """Requests that a replica answers to itself before it takes any from outside."""
     health: Health = Field(default_factory=Health)

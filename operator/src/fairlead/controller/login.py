@@ -24,7 +24,9 @@ async def configuration() -> Configuration:
     Raises:
         LoginError: neither a service account nor a usable kubeconfig is there.
     """
-    made = Configuration()
+    # No proxy of the environment, as kopf has it for the watches. Else each request looks for one and for a .netrc, in a thread:
+    # half of what it costs.
+    made = Configuration(client_session_kwargs={"trust_env": False})
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG"):
             config.load_incluster_config(client_configuration=made)  # type: ignore[no-untyped-call]

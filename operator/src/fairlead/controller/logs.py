@@ -7,7 +7,10 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 key_in_hand: ContextVar[str] = ContextVar("key_in_hand", default="")
 """The ModelDeployment that the present task works on, as namespace/name: each line it logs carries it."""
@@ -45,6 +48,16 @@ def _kopf_key(record: logging.LogRecord) -> str:
     """The object that kopf speaks of."""
     ref = getattr(record, "k8s_ref", None) or {}
     return "/".join(filter(None, (ref.get("namespace"), ref.get("name"))))
+
+
+def without_the_last_words_of_watches(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event loop's exception handler: as its own, but kopf's watches are silent where the end meets them at an event.
+
+    Its generator for a watch cannot be closed there (RuntimeError, "generator didn't stop after athrow()"), of which asyncio
+    would write a traceback for each watch. Nothing is lost: the operator has stopped working by then.
+    """
+    if not ("asyncgen" in context and isinstance(context.get("exception"), RuntimeError)):
+        loop.default_exception_handler(context)
 
 
 def configure(level: str) -> None:

@@ -8,11 +8,13 @@ import logging
 import math
 import os
 import random
+import resource
 import secrets
 import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +25,11 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.utils import Backoff
 
 from fairlead.controller import handlers, health, login, logs
+from fairlead.controller.autoscaling import Autoscaling
 from fairlead.controller.elector import REQUEST_SECONDS, Elector
 from fairlead.controller.metrics import Metrics
 from fairlead.controller.resync import Resync
-from fairlead.controller.settings import Settings, SettingsError
+from fairlead.controller.settings import Settings, SettingsError, pods_have_ipv6
 from fairlead.controller.term import Term
 from fairlead.reconciler.agent_status import Agents
 from fairlead.reconciler.children import Children
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from kubernetes.aio.client.configuration import Configuration
 
     from fairlead.reconciler.kinds import Key
+    from fairlead.reconciler.scaling import Scaled
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +88,7 @@ class Operator:
         may_write = self._elector.may_write if self._elector else lambda: math.inf
         self._client = Client(dynamic, wrote=self.metrics.wrote, may_write=may_write)
         self._agents = Agents(session)
+        self._autoscaling = Autoscaling(self.store, self.metrics.registry, settings.prometheus, clock)
         self._term: Term | None = None
         self.resync = Resync(
             self._client,
@@ -164,13 +169,15 @@ class Operator:
         """One term: visit all ModelDeployments, and then those of which there is news."""
         if self._stop.is_set():
             return
+        scales: dict[Key, Scaled] = {}
         term = Term(
             Reconciler(
                 self.store,
                 Children(self._client, self.store),
                 self._agents,
                 StatusWriter(self._client, self.store, instance=self._me, clock=self._clock),
-                self._settings.context,
+                replace(self._settings.context, ipv6=pods_have_ipv6(os.environ)),
+                scales=scales,
             ),
             self.metrics,
             workers=self._settings.workers,
@@ -182,7 +189,10 @@ class Operator:
             # The watches were open all the while: no need to list anything again.
             for key in self.store.model_deployments():
                 term.queue.add(key)
-            await term.queue.run()
+            async with asyncio.TaskGroup() as group:
+                autoscaling = group.create_task(self._autoscaling.run(scales, term.queue.add), name="autoscaling")
+                await term.queue.run()
+                autoscaling.cancel()
         finally:
             self._term = None
             self.metrics.leads(None)
@@ -212,6 +222,15 @@ def take_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(each, stop.set)
 
 
+def allow_connections() -> None:
+    """As many open files as the system lets this process have: the autoscaler keeps a connection to every replica.
+
+    Some container runtimes start programs with 1024, for those that keep lists of all files that there could be.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def operate(settings: Settings) -> int:
     """Run the operator; returns its exit status.
 
@@ -221,6 +240,8 @@ async def operate(settings: Settings) -> int:
     """
     stop = asyncio.Event()
     take_signals(stop)
+    asyncio.get_running_loop().set_exception_handler(logs.without_the_last_words_of_watches)
+    allow_connections()
     configuration = await login.configuration()
     async with ApiClient(configuration) as api, aiohttp.ClientSession() as session:
         return await Operator(settings, configuration, api, session, stop).run()

@@ -26,7 +26,10 @@ class Metrics:
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
         self.visits = Counter(
-            "fairlead_reconcile", "Visits of ModelDeployments, by how they ended", ["result"], registry=self.registry
+            "fairlead_reconcile",
+            "Visits of ModelDeployments: ok, retry (the API server refused or was silent), error (a defect)",
+            ["result"],
+            registry=self.registry,
         )
         for result in ("ok", "retry", "error"):
             self.visits.labels(result)
@@ -34,7 +37,10 @@ class Metrics:
             "fairlead_reconcile_duration_seconds", "How long a visit took", buckets=_DURATIONS, registry=self.registry
         )
         self._writes = Counter(
-            "fairlead_api_writes", "Writes sent to the Kubernetes API", ["verb", "kind"], registry=self.registry
+            "fairlead_api_writes",
+            "Writes sent to the Kubernetes API; in a settled cluster only those of kind Lease go on",
+            ["verb", "kind"],
+            registry=self.registry,
         )
         self._events = Counter("fairlead_watch_events", "Events that the watches have brought", ["kind"], registry=self.registry)
         self._last_event: dict[str, float] = {}
@@ -46,9 +52,9 @@ class Metrics:
             "fairlead_operator_leader", "1: this operator leads, 0: it stands by for another one", registry=self.registry
         )
         self._schedule: Schedule[Key] = Schedule()
-        depth = Gauge("fairlead_queue_depth", "ModelDeployments that are due for a visit", registry=self.registry)
+        depth = Gauge("fairlead_queue_depth", "ModelDeployments that are due; 0 on a pod that stands by", registry=self.registry)
         depth.set_function(lambda: self._schedule.waiting(clock()))
-        oldest = Gauge("fairlead_queue_oldest_age_seconds", "How long the next one has been due", registry=self.registry)
+        oldest = Gauge("fairlead_queue_oldest_age_seconds", "How long the first of them has been due", registry=self.registry)
         oldest.set_function(lambda: self._schedule.oldest_wait(clock()))
         running = Gauge(
             "fairlead_reconcile_longest_running_seconds", "How long the longest visit in hand has taken", registry=self.registry

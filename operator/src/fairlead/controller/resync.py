@@ -66,9 +66,12 @@ class Resync:
 
     async def round(self) -> None:
         """List everything once and have every ModelDeployment visited. Raises ApiError."""
-        for kind in WATCHED:
-            for namespace in self._namespaces:
-                self._store.replace(kind, namespace, await self._client.list(kind, namespace))
-        for key in self._store.model_deployments():
-            self._enqueue(key)
+        try:
+            for kind in WATCHED:
+                for namespace in self._namespaces:
+                    self._store.replace(kind, namespace, await self._client.list(kind, namespace))
+        finally:
+            # After half a round too: what a list has told is no news any more when a watch brings it.
+            for key in self._store.model_deployments():
+                self._enqueue(key)
         self.synced.set()

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from fairlead.resources.context import BuildContext, Images
+from fairlead.resources.context import DEFAULT_HUB, BuildContext, Images
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+POD_IPS = "FAIRLEAD_POD_IPS"
+"""The environment variable with the addresses of the operator's own pod, which the chart fills: one, or one of each family."""
 
 
 class SettingsError(Exception):
@@ -28,6 +32,21 @@ class ImageSettings(_Part):
     engines: dict[str, dict[str, Annotated[str, Field(min_length=1)]]] = {}
 
 
+class ModelHub(_Part):
+    """Where models of hf:// come from."""
+
+    endpoint: Annotated[str, Field(min_length=1)] = DEFAULT_HUB
+
+
+class PrometheusSettings(_Part):
+    """Where the autoscaler finds the GPUs' duty cycle, for ModelDeployments that ask for it."""
+
+    url: Annotated[str, Field(pattern="^https?://[^/]+")]
+    namespace_label: Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")] = "namespace"
+    pod_label: Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")] = "pod"
+    """The labels by which a series names its pod."""
+
+
 class Settings(_Part):
     """What the operator is told at its start."""
 
@@ -36,6 +55,8 @@ class Settings(_Part):
     lease: Annotated[str, Field(min_length=1)] | None = None
     """Name of the Lease in the operator's namespace by which one of several operators leads; none: this one leads always."""
     allowed_engine_flags: list[str] = []
+    model_hub: ModelHub = ModelHub()
+    prometheus: PrometheusSettings | None = None
     scrape_from: list[dict[str, Any]] = []
     namespaces: list[str] = []
     """Namespaces to serve; empty: all of the cluster."""
@@ -69,5 +90,11 @@ class Settings(_Part):
             images=Images(sidecar=self.images.sidecar, engines=self.images.engines),
             operator_namespace=self.operator_namespace,
             allowed_engine_flags=frozenset(self.allowed_engine_flags),
+            model_hub_endpoint=self.model_hub.endpoint,
             scrape_from=tuple(self.scrape_from),
         )
+
+
+def pods_have_ipv6(environment: Mapping[str, str]) -> bool:
+    """Whether pods of this cluster have IPv6 addresses: the operator's own has, or has not. Outside of a pod: no."""
+    return ":" in environment.get(POD_IPS, "")

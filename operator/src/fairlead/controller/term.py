@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fairlead.controller import logs
 from fairlead.controller.workqueue import WorkQueue
 from fairlead.reconciler.client import ApiError
+from fairlead.reconciler.words import UNFORESEEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class Term:
         except Exception:
             # Not foreseen: the only case in which the log needs to show where.
             self._metrics.visits.labels("error").inc()
-            logger.exception("this should not happen, please report it")
+            logger.exception(UNFORESEEN)
             raise
         finally:
             logs.key_in_hand.set("")

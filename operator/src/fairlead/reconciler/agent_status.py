@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from fairlead.api.conditions import Reason
+from fairlead.api.conditions import OF_DOWNLOADS, Reason
 from fairlead.reconciler.words import bounded
 from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import AGENT_PORT
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 2.0
 """An agent answers from memory, in about a millisecond; who needs longer is as good as silent."""
 MAX_BYTES = 4096
-"""The agent's answer has at most 300 bytes; what is longer is not an agent's."""
+"""The agent's answer has at most 300 bytes, and while it downloads a model twice that; what is longer is not an agent's."""
 AT_A_TIME = 8
 """Agents asked at once for one ModelDeployment: 100 silent ones then hold a worker for 25 s, not for 200."""
 
 _TOLD_BY_AGENTS = {
     reason.value: reason
     for reason in (
+        Reason.MODEL_PATH_NOT_FOUND,
         Reason.GPU_MEMORY_INSUFFICIENT,
         Reason.GPU_NOT_FOUND,
         Reason.NVML_UNAVAILABLE,
@@ -47,6 +48,7 @@ _TOLD_BY_AGENTS = {
         Reason.STARTUP_DEADLINE_EXCEEDED,
         Reason.DRAINING,
         Reason.READY,
+        *OF_DOWNLOADS,
     )
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from fairlead.api.conditions import Reason
 from fairlead.reconciler.client import ApiError
-from fairlead.reconciler.decide import Write, controller_of, mounted, plan
+from fairlead.reconciler.decide import Write, controller_of, needs, place, plan
 from fairlead.reconciler.diff import clashes, differences
 from fairlead.reconciler.kinds import (
     CONFIG_MAP,
@@ -17,6 +18,7 @@ from fairlead.reconciler.kinds import (
     REPLICA_SET,
     SERVICE_ACCOUNT,
     Key,
+    Kind,
     Manifest,
     kind_of,
 )
@@ -53,16 +55,13 @@ class Children:
         Raises ApiError where the same may work a little later.
         """
         there = await self._there(key, uid, wanted)
-        # The one child that a spec may do without. ConfigMaps of earlier specs are a matter of their own, below.
-        steps = plan(uid, wanted, there, self._store.owned(SERVICE_ACCOUNT, key))
+        steps = plan(uid, wanted, there)
         if any(not write.paths for write in steps.writes) and not await self._still_wanted(key, uid):
             return []
         problems = list(steps.conflicts)
         try:
             for write in steps.writes:
                 await self._apply(key, write)
-            for removal in steps.removals:
-                await self._remove(removal, uid)
         except ApiError as error:
             problems = [_refused(error)]
         try:
@@ -83,20 +82,20 @@ class Children:
 
     def forget(self, key: Key) -> None:
         """The ModelDeployment is gone."""
-        for place in [place for place in self._futile if place[0] == key]:
-            del self._futile[place]
+        for of in [of for of in self._futile if of[0] == key]:
+            del self._futile[of]
 
     async def _there(self, key: Key, uid: str, wanted: Sequence[Manifest]) -> dict[tuple[str, str], Manifest]:
         """What is under the names of the children. What is not known as a child is read anew: it may be anybody's."""
-        found = {}
+        found: dict[tuple[Kind, str], Manifest | None] = {}
         for manifest in wanted:
             kind, name = kind_of(manifest), manifest["metadata"]["name"]
-            seen = self._store.get(kind, key.namespace, name)
-            if seen is None or (controller_of(seen) or {}).get("uid") != uid:
-                seen = await self._client.get(kind, key.namespace, name)
-            if seen is not None:
-                found[kind.name, name] = seen
-        return found
+            found[kind, name] = self._store.get(kind, key.namespace, name)
+        unknown = [place for place, seen in found.items() if seen is None or (controller_of(seen) or {}).get("uid") != uid]
+        # At once: a new ModelDeployment holds a worker for the time of one read, not of six.
+        read = await asyncio.gather(*(self._client.get(kind, key.namespace, name) for kind, name in unknown))
+        found.update(zip(unknown, read, strict=True))
+        return {(kind.name, name): seen for (kind, name), seen in found.items() if seen is not None}
 
     async def _still_wanted(self, key: Key, uid: str) -> bool:
         """Whether the ModelDeployment is there, before something is made for it: a deletion's news may be under way."""
@@ -108,9 +107,9 @@ class Children:
     async def _apply(self, key: Key, write: Write) -> None:
         """Write one child, unless just this has been without effect before: a webhook insists on something else."""
         manifest = write.manifest
-        place = (key, manifest["kind"], manifest["metadata"]["name"])
+        of = (key, *place(manifest))
         wanted_hash = manifest["metadata"]["annotations"][APPLIED_HASH_ANNOTATION]
-        known_hash, without_effect = self._futile.get(place, ("", frozenset()))
+        known_hash, without_effect = self._futile.get(of, ("", frozenset()))
         if write.paths and known_hash == wanted_hash and without_effect.issuperset(write.paths):
             return
         applied = await self._force(manifest)
@@ -119,7 +118,7 @@ class Children:
         logger.info("applied %s %s: %s", manifest["kind"], manifest["metadata"]["name"], told)
         left = differences(manifest, applied)
         if left:
-            self._futile[place] = (wanted_hash, frozenset(left))
+            self._futile[of] = (wanted_hash, frozenset(left))
             logger.warning(
                 "%s %s keeps other values than were applied; an admission webhook sets them: %s",
                 manifest["kind"],
@@ -127,7 +126,7 @@ class Children:
                 ", ".join(".".join(path) for path in left[:_SHOWN]),
             )
         else:
-            self._futile.pop(place, None)
+            self._futile.pop(of, None)
 
     async def _force(self, manifest: Manifest) -> Manifest:
         """Apply; first put right what stands in the way: foreign list items under our names, a ConfigMap that nobody can change.
@@ -151,23 +150,23 @@ class Children:
         return await self._client.apply(manifest)
 
     async def _remove_superseded(self, key: Key, uid: str, wanted: Sequence[Manifest]) -> None:
-        """Delete ConfigMaps of earlier specs that no pod mounts and no ReplicaSet would give to a pod that it makes anew.
+        """Delete what was made for earlier specs and no pod needs, nor one that a ReplicaSet would make anew.
 
-        The Deployment counts as it is, not as it is wanted: it may have been refused. ReplicaSets are not watched; they are
-        read when there is something to delete.
+        That may be ConfigMaps, and the ServiceAccount where the spec names another. The Deployment counts as it is, not as it
+        is wanted: it may have been refused. ReplicaSets are not watched; they are read when there is something to delete.
         """
         deployment = self._store.get(DEPLOYMENT, key.namespace, key.name)
         templates = [deployment["spec"]["template"]] if deployment is not None else []
-        needed = {each["metadata"]["name"] for each in wanted if kind_of(each) == CONFIG_MAP}
-        needed.update(*map(mounted, [*templates, *self._store.owned(POD, key)]))
-        others = [each for each in self._store.owned(CONFIG_MAP, key) if each["metadata"]["name"] not in needed]
-        ours = [each for each in others if (controller_of(each) or {}).get("uid") == uid]
+        needed = {place(each) for each in wanted}
+        needed.update(*map(needs, [*templates, *self._store.owned(POD, key)]))
+        owned = [each for kind in (CONFIG_MAP, SERVICE_ACCOUNT) for each in self._store.owned(kind, key)]
+        ours = [each for each in owned if place(each) not in needed and (controller_of(each) or {}).get("uid") == uid]
         if not ours:
             return
         sets = (await self._client.list(REPLICA_SET, key.namespace)).items
-        needed.update(*(mounted(each["spec"]["template"]) for each in sets if each["spec"].get("replicas")))
+        needed.update(*(needs(each["spec"]["template"]) for each in sets if each["spec"].get("replicas")))
         for each in ours:
-            if each["metadata"]["name"] not in needed:
+            if place(each) not in needed:
                 await self._remove(each, uid)
 
     async def _remove(self, seen: Manifest, uid: str) -> None:

@@ -28,7 +28,7 @@ def rendered(
     """The conditions for status, in the order of ConditionType; lastTransitionTime moves only where status changes."""
     before = {each["type"]: each for each in previous}
     conditions = []
-    for kind in ConditionType:
+    for kind in (each for each in ConditionType if each in verdicts):
         verdict = verdicts[kind]
         status = "True" if verdict.status else "False"
         old = before.get(kind.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fairlead.api.conditions import Reason
 from fairlead.reconciler.diff import differences
-from fairlead.reconciler.kinds import MODEL_DEPLOYMENT, Manifest
+from fairlead.reconciler.kinds import CONFIG_MAP, MODEL_DEPLOYMENT, SERVICE_ACCOUNT, Manifest
 from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import FIELD_MANAGER
 
@@ -32,8 +32,6 @@ class Plan:
     """What to do about the children."""
 
     writes: tuple[Write, ...] = ()
-    removals: tuple[Manifest, ...] = ()
-    """Children that are no longer wanted, as last seen: to be looked at again before they go."""
     conflicts: tuple[Problem, ...] = field(default=())
     """Objects in the way. With one of them nothing is written at all."""
 
@@ -56,30 +54,25 @@ def is_ours(live: Mapping[str, Any], uid: str) -> bool:
     return any(entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" for entry in managers)
 
 
-def plan(uid: str, wanted: Sequence[Manifest], live: Mapping[tuple[str, str], Manifest], owned: Sequence[Manifest]) -> Plan:
+def plan(uid: str, wanted: Sequence[Manifest], live: Mapping[tuple[str, str], Manifest]) -> Plan:
     """What to do.
 
     Args:
         uid: of the ModelDeployment.
         wanted: its children as they should be, in the order in which to write them.
         live: the objects under the names of those children, by kind and name, whoever they belong to.
-        owned: what is labelled as its child, of the kinds of which it may have one too many.
     """
     writes: list[Write] = []
     conflicts: list[Problem] = []
     for manifest in wanted:
-        there = live.get(_place(manifest))
+        there = live.get(place(manifest))
         if there is None:
             writes.append(Write(manifest))
         elif not is_ours(there, uid):
             conflicts.append(_conflict(manifest, there))
         elif paths := differences(manifest, there):
             writes.append(Write(_pinned(manifest, there), tuple(paths)))
-    if conflicts:
-        return Plan(conflicts=tuple(conflicts))
-    places = {_place(manifest) for manifest in wanted}
-    removals = [each for each in owned if _place(each) not in places and (controller_of(each) or {}).get("uid") == uid]
-    return Plan(tuple(writes), tuple(removals))
+    return Plan(conflicts=tuple(conflicts)) if conflicts else Plan(tuple(writes))
 
 
 def mounted(pod: Mapping[str, Any]) -> set[str]:
@@ -87,7 +80,14 @@ def mounted(pod: Mapping[str, Any]) -> set[str]:
     return {volume["configMap"]["name"] for volume in pod["spec"].get("volumes") or [] if "configMap" in volume}
 
 
-def _place(manifest: Mapping[str, Any]) -> tuple[str, str]:
+def needs(pod: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Kind and name of what a pod, or one that is made from a template, cannot start without: of children that may be several."""
+    account = pod["spec"].get("serviceAccountName")
+    return {(CONFIG_MAP.name, name) for name in mounted(pod)} | ({(SERVICE_ACCOUNT.name, account)} if account else set())
+
+
+def place(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """Its kind and name."""
     return manifest["kind"], manifest["metadata"]["name"]
 
 
@@ -97,7 +97,7 @@ def _pinned(manifest: Manifest, live: Mapping[str, Any]) -> Manifest:
 
 
 def _conflict(manifest: Mapping[str, Any], there: Mapping[str, Any]) -> Problem:
-    kind, name = _place(manifest)
+    kind, name = place(manifest)
     owner = controller_of(there)
     if owner is None:
         who = "was not made by Fairlead"

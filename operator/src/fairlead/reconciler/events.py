@@ -15,13 +15,32 @@ if TYPE_CHECKING:
 CONTROLLER = "serving.fairlead.dev/operator"
 NOTE_LIMIT = 1000
 """Characters; the API refuses notes of more than 1024 bytes."""
-_GOOD = {ConditionType.READY.value: "True", ConditionType.CONFIGURATION_VALID.value: "True", ConditionType.STALLED.value: "False"}
+_GOOD = {
+    ConditionType.READY.value: "True",
+    ConditionType.CONFIGURATION_VALID.value: "True",
+    ConditionType.AUTOSCALED.value: "True",
+    ConditionType.STALLED.value: "False",
+}
 """The conditions whose turns are told, and the status that is good news. The others move along with them."""
 _STEPS = frozenset(
-    {Reason.POD_STARTING.value, Reason.ENGINE_STARTING.value, Reason.WARMUP_RUNNING.value, Reason.REPLICAS_UNAVAILABLE.value}
+    {
+        Reason.POD_STARTING.value,
+        Reason.MODEL_DOWNLOADING.value,
+        Reason.ENGINE_STARTING.value,
+        Reason.WARMUP_RUNNING.value,
+        Reason.REPLICAS_UNAVAILABLE.value,
+    }
 )
 """Steps of any start: the conditions show them, an Event for each would only be noise."""
-_ORDINARY = frozenset({Reason.ROLLOUT_IN_PROGRESS.value, Reason.SCALING.value, Reason.TERMINATING.value, Reason.DRAINING.value})
+_ORDINARY = frozenset(
+    {
+        Reason.ROLLOUT_IN_PROGRESS.value,
+        Reason.SCALING.value,
+        Reason.TERMINATING.value,
+        Reason.DRAINING.value,
+        Reason.RECOMMENDED_ONLY.value,
+    }
+)
 """Not ready, and nothing to warn of."""
 
 
@@ -44,6 +63,20 @@ def worth_telling(turned: Iterable[Mapping[str, Any]]) -> list[News]:
         warning = not good and each["reason"] not in _ORDINARY
         told.setdefault(each["reason"], News(warning, each["reason"], each["message"]))
     return list(told.values())
+
+
+def rescaled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:
+    """The changes of the number of replicas by which one status.autoscaling is ahead of another, the oldest first."""
+    known = before.get("changes") or []
+    new = [each for each in after.get("changes") or [] if each not in known]
+    return [
+        News(
+            warning=False,
+            reason=each["reason"],
+            message=f"replicas: {each['before']} -> {each['after']}: {each.get('message', '')}",
+        )
+        for each in reversed(new)
+    ]
 
 
 def event(owner: Mapping[str, Any], news: News, *, now: str, instance: str) -> Manifest:

@@ -20,17 +20,20 @@ from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.decide import controller_of
 from fairlead.reconciler.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, POD, Key, Manifest
 from fairlead.reconciler.pods import PodView, belongs, view
+from fairlead.reconciler.scaling import replicas, shown
 from fairlead.reconciler.status import Facts
 from fairlead.reconciler.status_writer import wall_clock
 from fairlead.reconciler.words import bounded
 from fairlead.resources import build, validate
 from fairlead.resources.engine_flags.validate import Problem
+from fairlead.resources.hub_model import is_hub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fairlead.reconciler.agent_status import Agents
     from fairlead.reconciler.children import Children
+    from fairlead.reconciler.scaling import Scaled
     from fairlead.reconciler.status_writer import StatusWriter
     from fairlead.reconciler.store import Store
     from fairlead.resources.context import BuildContext
@@ -58,16 +61,18 @@ class Reconciler:
         writer: StatusWriter,
         context: BuildContext,
         *,
+        scales: Mapping[Key, Scaled],
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
-        """Take the doors to the world, the operator's settings and the wall clock."""
+        """Take the doors to the world, the operator's settings, what the autoscaler decides and the wall clock."""
         self._store = store
         self._children = children
         self._agents = agents
         self._writer = writer
         self._context = context
+        self._scales = scales
         self._now = now
-        self._made: OrderedDict[Key, tuple[tuple[str, int], list[Problem], list[Manifest]]] = OrderedDict()
+        self._made: OrderedDict[Key, tuple[tuple[str, int, int], list[Problem], list[Manifest]]] = OrderedDict()
 
     async def visit(self, key: Key) -> float | None:
         """Make it so; returns after how many seconds to come again without an event. Raises ApiError for a repeat."""
@@ -88,6 +93,8 @@ class Reconciler:
     async def _visit(self, key: Key, live: Manifest) -> float | None:
         deleting = "deletionTimestamp" in live["metadata"]
         model, problems = _read(live)
+        if model is not None:
+            model = self._scaled(key, model, live)
         blocked: list[Problem] = []
         if model is not None and not deleting:
             problems, wanted = self._wanted(key, model)
@@ -102,9 +109,30 @@ class Reconciler:
             waits.append(UNREADY_SECONDS)
         return min(waits, default=None)
 
+    def _scaled(self, key: Key, model: ModelDeployment, live: Manifest) -> ModelDeployment:
+        """The ModelDeployment with the number of replicas that it should have, whoever says so."""
+        number = replicas(model, self._scale(key, live), self._deployment(key, live), live.get("status") or {})
+        if number == model.spec.replicas:
+            return model
+        return model.model_copy(update={"spec": model.spec.model_copy(update={"replicas": number})})
+
+    def _scale(self, key: Key, live: Manifest) -> Scaled | None:
+        """What the autoscaler says of this one, and not of an earlier one of the same name."""
+        scaled = self._scales.get(key)
+        return scaled if scaled is not None and scaled.uid == live["metadata"]["uid"] else None
+
+    def _deployment(self, key: Key, live: Manifest) -> Manifest | None:
+        """Its Deployment; somebody else's of the same name is none."""
+        deployment = self._store.get(DEPLOYMENT, key.namespace, key.name)
+        ours = deployment is not None and (controller_of(deployment) or {}).get("uid") == live["metadata"]["uid"]
+        return deployment if ours else None
+
     def _wanted(self, key: Key, model: ModelDeployment) -> tuple[list[Problem], list[Manifest]]:
-        """What is wrong with the spec, and else the children; made once for each generation, for that is most of a visit."""
-        of = (model.metadata.uid, model.metadata.generation)
+        """What is wrong with the spec, and else the children.
+
+        Made once for each generation and number of replicas, for that is most of a visit.
+        """
+        of = (model.metadata.uid, model.metadata.generation, model.spec.replicas)
         known = self._made.pop(key, None)
         if known is None or known[0] != of:
             problems = list(validate(model, self._context))
@@ -116,14 +144,14 @@ class Reconciler:
 
     async def _facts(self, key: Key, live: Manifest, model: ModelDeployment | None, invalid: Sequence[Problem]) -> Facts:
         """Everything that the status is made of; asks the agents of pods that run and do not serve."""
-        deployment = self._store.get(DEPLOYMENT, key.namespace, key.name)
-        if deployment is not None and (controller_of(deployment) or {}).get("uid") != live["metadata"]["uid"]:
-            deployment = None  # somebody else's, of the same name
+        deployment = self._deployment(key, live)
         pods = await self._with_keys(key, model, [view(pod) for pod in self._store.owned(POD, key) if belongs(pod, key.name)])
         answers = await self._agents.ask((pod.name, pod.address) for pod in pods if pod.address)
         wanted = model.spec.replicas if model is not None else 0
         if invalid and deployment is not None:
             wanted = deployment["spec"]["replicas"]  # the last valid spec is in force
+        agents = {pod.name: self._fair(pod, answers[pod.name]) for pod in pods if pod.name in answers}
+        autoscaling, autoscaled = shown(model, self._scale(key, live), live.get("status") or {})
         return Facts(
             name=key.name,
             namespace=key.namespace,
@@ -136,16 +164,33 @@ class Reconciler:
             invalid=invalid,
             deployment=deployment,
             pods=pods,
-            agents={pod.name: self._fair(pod, answers[pod.name]) for pod in pods if pod.name in answers},
+            agents=agents,
+            hub=model is not None and is_hub(model.spec.model.uri),
+            loading=any(self._loads(pod, agents, deployment) for pod in pods),
             unavailable_seconds=self._unavailable_seconds(live),
+            autoscaling=autoscaling,
+            autoscaled=autoscaled,
         )
+
+    def _loads(self, pod: PodView, agents: Mapping[str, Problem], deployment: Manifest | None) -> bool:
+        """Whether a replica downloads its model, or has just done so: then its engine has the whole time of a start before it."""
+        if pod.name in agents and agents[pod.name].reason is Reason.MODEL_DOWNLOADING:
+            return True
+        if not pod.commit or not pod.running_since or pod.crash is not None or deployment is None:
+            return False
+        limit: int = deployment["spec"]["progressDeadlineSeconds"]
+        return self._age(pod.running_since) < limit
+
+    def _age(self, since: str) -> float:
+        """Seconds since a time in RFC 3339."""
+        return (self._now() - datetime.fromisoformat(since)).total_seconds()
 
     def _unavailable_seconds(self, live: Manifest) -> float:
         conditions = (live.get("status") or {}).get("conditions") or []
         available: dict[str, str] = next((each for each in conditions if each["type"] == ConditionType.REPLICAS_AVAILABLE), {})
         if available.get("status") != "False":
             return 0.0
-        return (self._now() - datetime.fromisoformat(available["lastTransitionTime"])).total_seconds()
+        return self._age(available["lastTransitionTime"])
 
     async def _with_keys(self, key: Key, model: ModelDeployment | None, pods: list[PodView]) -> list[PodView]:
         """The pods, those that do not start for want of the issuer's keys with that for a reason; a read only if some do not."""
@@ -159,8 +204,8 @@ class Reconciler:
         """An agent that has only just been started may be silent."""
         if answer.reason is not Reason.AGENT_UNREACHABLE or not pod.running_since:
             return answer
-        age = (self._now() - datetime.fromisoformat(pod.running_since)).total_seconds()
-        return Problem(Reason.POD_STARTING, "the agent is starting") if age < AGENT_GRACE_SECONDS else answer
+        starting = self._age(pod.running_since) < AGENT_GRACE_SECONDS
+        return Problem(Reason.POD_STARTING, "the agent is starting") if starting else answer
 
 
 def _read(live: Manifest) -> tuple[ModelDeployment | None, list[Problem]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fairlead.api.conditions import ConditionType, Reason
+from fairlead.api.conditions import OF_DOWNLOADS, ConditionType, Reason
 from fairlead.reconciler import conditions
 from fairlead.reconciler.conditions import Verdict
-from fairlead.reconciler.pods import PodView, short_of
+from fairlead.reconciler.pods import PodView, hindrance, short_of
 from fairlead.reconciler.words import bounded
 from fairlead.resources.engine_flags.validate import Problem
 from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL
@@ -34,6 +34,18 @@ _TELLING: Sequence[Reason] = (
     Reason.CLAIM_NOT_FOUND,
     Reason.CLAIM_NOT_BOUND,
     Reason.KEY_SET_NOT_FOUND,
+    Reason.MODEL_PATH_NOT_FOUND,
+    Reason.MODEL_VOLUME_FULL,
+    Reason.HUB_TOKEN_MISSING,
+    Reason.HUB_TOKEN_REQUIRED,
+    Reason.HUB_TOKEN_REFUSED,
+    Reason.HUB_ACCESS_DENIED,
+    Reason.MODEL_NOT_FOUND,
+    Reason.MODEL_REVISION_NOT_FOUND,
+    Reason.MODEL_WITHOUT_SAFETENSORS,
+    Reason.HUB_UNREACHABLE,
+    Reason.DOWNLOAD_INTERRUPTED,
+    Reason.DOWNLOAD_FAILED,
     Reason.ENGINE_OUT_OF_MEMORY,
     Reason.STARTUP_DEADLINE_EXCEEDED,
     Reason.ENGINE_CRASH_LOOPING,
@@ -49,6 +61,7 @@ _TELLING: Sequence[Reason] = (
     # What passes by itself.
     Reason.WARMUP_RUNNING,
     Reason.ENGINE_STARTING,
+    Reason.MODEL_DOWNLOADING,
     Reason.POD_STARTING,
     Reason.DRAINING,
     Reason.REPLICAS_UNAVAILABLE,
@@ -56,7 +69,19 @@ _TELLING: Sequence[Reason] = (
 )
 """The reasons that a replica may have, the most telling in front: that of the first one is the condition's."""
 
-_WAITS_FOR_PEOPLE = frozenset({Reason.IMAGE_INVALID, Reason.NO_SPARE_GPU})
+_WAITS_FOR_PEOPLE = frozenset(
+    {
+        Reason.IMAGE_INVALID,
+        Reason.NO_SPARE_GPU,
+        Reason.MODEL_VOLUME_FULL,
+        Reason.HUB_TOKEN_REQUIRED,
+        Reason.HUB_TOKEN_REFUSED,
+        Reason.HUB_ACCESS_DENIED,
+        Reason.MODEL_NOT_FOUND,
+        Reason.MODEL_REVISION_NOT_FOUND,
+        Reason.MODEL_WITHOUT_SAFETENSORS,
+    }
+)
 """Trying again changes nothing about these."""
 _MAY_WAIT_FOR_PEOPLE = frozenset(
     {
@@ -64,14 +89,21 @@ _MAY_WAIT_FOR_PEOPLE = frozenset(
         Reason.IMAGE_PULL_FAILED,
         Reason.CLAIM_NOT_FOUND,
         Reason.KEY_SET_NOT_FOUND,
+        Reason.MODEL_PATH_NOT_FOUND,
         Reason.QUOTA_EXCEEDED,
         Reason.POD_REFUSED,
+        Reason.HUB_TOKEN_MISSING,
+        Reason.HUB_UNREACHABLE,
+        Reason.DOWNLOAD_INTERRUPTED,
+        Reason.DOWNLOAD_FAILED,
     }
 )
 """Kubernetes tries these again by itself: a registry comes back, a claim is applied a moment later. Only when the time for a
 rollout is over is it somebody's turn; tools take Stalled for a failure."""
-_PASSES = frozenset({Reason.POD_STARTING, Reason.ENGINE_STARTING, Reason.WARMUP_RUNNING})
+_PASSES = frozenset({Reason.MODEL_DOWNLOADING, Reason.POD_STARTING, Reason.ENGINE_STARTING, Reason.WARMUP_RUNNING})
 _OPEN = "; open to every pod of the cluster, as spec.access is not set"
+_COMMITS = 16
+"""As many as the schema takes."""
 _NAMED_PODS = 3
 """Pods whose reason the message names; more say the same, mostly."""
 
@@ -98,8 +130,15 @@ class Facts:
     pods: Sequence[PodView] = ()
     agents: Mapping[str, Problem] = field(default_factory=dict)
     """What agents say, by pod name."""
+    hub: bool = False
+    """Whether replicas download the model."""
+    loading: bool = False
+    """Whether a replica downloads, and bytes arrive, or has its model and is still within the time of a start."""
     unavailable_seconds: float = 0.0
     """How long fewer replicas than wanted have served, by the status."""
+    autoscaling: Mapping[str, Any] | None = None
+    """status.autoscaling, where a number of replicas is decided on."""
+    autoscaled: Verdict | None = None
 
 
 def desired(facts: Facts, previous: Mapping[str, Any], now: str) -> dict[str, Any]:
@@ -114,8 +153,12 @@ def desired(facts: Facts, previous: Mapping[str, Any], now: str) -> dict[str, An
         "selector": f"{MODEL_DEPLOYMENT_LABEL}={facts.name}",
         "url": f"http://{facts.name}.{facts.namespace}.svc",
     }
+    if commits := sorted({pod.commit for pod in facts.pods if pod.commit}):
+        status["modelRevisions"] = commits[:_COMMITS]
     if served_name := facts.served_name or previous.get("servedName"):
         status["servedName"] = served_name
+    if facts.autoscaling:
+        status["autoscaling"] = facts.autoscaling
     return status
 
 
@@ -131,10 +174,12 @@ def verdicts(facts: Facts) -> dict[ConditionType, Verdict]:
     stalled = _stalled(facts, blockers, valid)
     progressing = _progressing(facts, blockers, stalled)
     return {
-        ConditionType.READY: _ready(facts, available, progressing, stalled),
+        ConditionType.READY: _ready(facts, blockers, available, progressing, stalled),
         ConditionType.CONFIGURATION_VALID: valid,
+        **({ConditionType.MODEL_AVAILABLE: _model(facts, blockers)} if facts.hub else {}),
         ConditionType.REPLICAS_AVAILABLE: available,
         ConditionType.PROGRESSING: progressing,
+        **({ConditionType.AUTOSCALED: facts.autoscaled} if facts.autoscaled else {}),
         ConditionType.STALLED: stalled,
     }
 
@@ -168,12 +213,9 @@ def _blockers(facts: Facts) -> list[tuple[str, Problem]]:
     for pod in facts.pods:
         if pod.ready or pod.terminating:
             continue
-        told = facts.agents.get(pod.name) or pod.problem
-        if told is None:
-            continue
-        if told.reason is Reason.READY:
-            told = Problem(Reason.POD_STARTING, "the agent is ready; the kubelet has not asked it again yet")
-        found.append((pod.name, told))
+        problem = hindrance(pod, facts.agents.get(pod.name))
+        if problem is not None:
+            found.append((pod.name, problem))
     spare = _no_spare(facts)
     if spare:
         found = [(name, problem) for name, problem in found if name != spare[0]]
@@ -235,6 +277,37 @@ def _available(facts: Facts, blockers: Sequence[tuple[str, Problem]]) -> Verdict
     return Verdict(status=False, reason=reason, message=f"{ready}/{facts.wanted} ready; {told}")
 
 
+def _model(facts: Facts, blockers: Sequence[tuple[str, Problem]]) -> Verdict:
+    """Whether every replica that there is has the model, and all of one spec the same."""
+    there = [pod for pod in facts.pods if not pod.terminating]
+    have = [pod for pod in there if pod.commit]
+    count = f"{len(have)}/{facts.wanted} replicas have the model"
+    lacking = [each for each in blockers if each[1].reason in OF_DOWNLOADS]
+    if lacking:
+        return Verdict(status=False, reason=lacking[0][1].reason, message=f"{count}; {_told(lacking)}")
+    if len(have) < len(there) or not have:
+        if facts.wanted == 0 and not there:
+            return Verdict(status=False, reason=Reason.SCALED_TO_ZERO, message="spec.replicas is 0: nothing is downloaded")
+        reason = blockers[0][1].reason if blockers else Reason.REPLICAS_UNAVAILABLE
+        return Verdict(
+            status=False, reason=reason, message=f"{count}; {_told(blockers) or 'the others have not begun to download'}"
+        )
+    by_template: dict[str, set[str]] = {}
+    for pod in have:
+        by_template.setdefault(pod.template, set()).add(pod.commit)
+    different = next((commits for commits in by_template.values() if len(commits) > 1), None)
+    if different:
+        told = "; ".join(f"{pod.name}: {pod.commit}" for pod in have[:_NAMED_PODS])
+        return Verdict(
+            status=True,
+            reason=Reason.MODEL_REVISIONS_DIFFER,
+            message=f"{count}, and not the same one ({told}): write a commit in spec.model.revision, which replaces them",
+        )
+    return Verdict(
+        status=True, reason=Reason.MODEL_DOWNLOADED, message=f"{count}, at {', '.join(sorted({p.commit for p in have}))}"
+    )
+
+
 def _progressing(facts: Facts, blockers: Sequence[tuple[str, Problem]], stalled: Verdict) -> Verdict:
     if facts.deleting:
         return Verdict(status=False, reason=Reason.TERMINATING, message="the ModelDeployment is being deleted")
@@ -257,14 +330,23 @@ def _progressing(facts: Facts, blockers: Sequence[tuple[str, Problem]], stalled:
 
 
 def _overdue(facts: Facts) -> bool:
-    return _up_to_date(facts) and _deployment_condition(facts, "Progressing").get("reason") == "ProgressDeadlineExceeded"
+    """The Deployment's deadline knows nothing of downloads, whose time nobody can say beforehand."""
+    return (
+        not facts.loading
+        and _up_to_date(facts)
+        and _deployment_condition(facts, "Progressing").get("reason") == "ProgressDeadlineExceeded"
+    )
 
 
 def _unavailable_too_long(facts: Facts) -> bool:
     """The same where the rollout was over before: then the Deployment's controller looks at no deadline any more."""
     if facts.deployment is None or _deployment_condition(facts, "Progressing").get("reason") != "NewReplicaSetAvailable":
         return False
-    return _up_to_date(facts) and facts.unavailable_seconds > facts.deployment["spec"]["progressDeadlineSeconds"]
+    return (
+        not facts.loading
+        and _up_to_date(facts)
+        and facts.unavailable_seconds > facts.deployment["spec"]["progressDeadlineSeconds"]
+    )
 
 
 def _stalled(facts: Facts, blockers: Sequence[tuple[str, Problem]], valid: Verdict) -> Verdict:
@@ -283,7 +365,18 @@ def _stalled(facts: Facts, blockers: Sequence[tuple[str, Problem]], valid: Verdi
     return Verdict(status=False, reason=Reason.NOT_STALLED, message="nothing waits for a person")
 
 
-def _ready(facts: Facts, available: Verdict, progressing: Verdict, stalled: Verdict) -> Verdict:
+def _hindered(facts: Facts, blockers: Sequence[tuple[str, Problem]]) -> list[tuple[str, Problem]]:
+    """What keeps a rollout from going on while the replicas of the last spec serve, but for what passes by itself.
+
+    A pod that no node takes passes as long as another one ends: that is about to free its GPU.
+    """
+    freed = {Reason.UNSCHEDULABLE} if any(pod.terminating for pod in facts.pods) else set()
+    return [each for each in blockers if each[1].reason not in _PASSES | freed]
+
+
+def _ready(
+    facts: Facts, blockers: Sequence[tuple[str, Problem]], available: Verdict, progressing: Verdict, stalled: Verdict
+) -> Verdict:
     if facts.deleting:
         return Verdict(status=False, reason=Reason.TERMINATING, message="the ModelDeployment is being deleted")
     if stalled.status:
@@ -292,7 +385,9 @@ def _ready(facts: Facts, available: Verdict, progressing: Verdict, stalled: Verd
         return available
     counts = _counts(facts)
     if not _complete(facts) or counts["availableReplicas"] < facts.wanted:
-        return Verdict(status=False, reason=progressing.reason, message=progressing.message)
+        hindered = _hindered(facts, blockers)
+        reason = hindered[0][1].reason if hindered else progressing.reason
+        return Verdict(status=False, reason=reason, message="; ".join(filter(None, (progressing.message, _told(hindered)))))
     if facts.wanted == 0:
         return Verdict(status=True, reason=Reason.SCALED_TO_ZERO, message="spec.replicas is 0: nothing serves, as asked for")
     return Verdict(

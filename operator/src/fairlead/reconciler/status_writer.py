@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.reconciler import status as statuses
 from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.conditions import turned
-from fairlead.reconciler.events import event, worth_telling
+from fairlead.reconciler.events import event, rescaled, worth_telling
 from fairlead.reconciler.kinds import MODEL_DEPLOYMENT, Key, Manifest
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class StatusWriter:
             raise
         self._written[key] = self._clock()
         self._store.put(written)
-        for news in worth_telling(turns):
+        scaling = rescaled(previous.get("autoscaling") or {}, desired.get("autoscaling") or {})
+        for news in [*scaling, *worth_telling(turns)]:
             await self._tell(key, live, news, now)
         return None
 

@@ -10,7 +10,7 @@ from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING
 
 from fairlead.reconciler.kinds import MODEL_DEPLOYMENT, POD, Key, Kind, Manifest, kind_of
-from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL
+from fairlead.resources.names import MODEL_DEPLOYMENT_LABEL, MODEL_VOLUME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,11 +109,13 @@ def _version(obj: Manifest) -> int:
 
 
 def _trimmed(obj: Manifest) -> Manifest:
-    """Without what nobody asks the store for: managedFields, and of a pod's spec all but the ConfigMaps that it mounts.
+    """Without what nobody asks the store for: managedFields, and most of a pod's spec.
 
     Both are most of an object's size.
     """
     kept = {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "managedFields"}}
     if kind_of(obj) == POD:
-        kept["spec"] = {"volumes": [each for each in obj["spec"].get("volumes") or [] if "configMap" in each]}
+        volumes = [each for each in obj["spec"].get("volumes") or [] if "configMap" in each or each["name"] == MODEL_VOLUME]
+        known = {name: obj["spec"].get(name) for name in ("serviceAccountName", "priority")}
+        kept["spec"] = {**known, "volumes": volumes}
     return kept

@@ -19,13 +19,15 @@ FAILURE_THRESHOLD: Final = 3
 """Misses in a row until a replica leaves the Service: 15 s with the timeout above, of the 30 s that are promised."""
 
 
-def agent_config(mdep: ModelDeployment) -> dict[str, Any]:
+def agent_config(mdep: ModelDeployment, *, ipv6: bool = False) -> dict[str, Any]:
+    """What agent.json holds; with `ipv6` the agent listens on addresses of both families, for kubelet and operator."""
     spec = mdep.spec
+    host = "::" if ipv6 else "0.0.0.0"  # noqa: S104 # nosec B104 # they come to the pod's address
     return {
         "version": VERSION,
         "engine": spec.engine.name,
         "servedName": mdep.served_name,
-        "bind": {"host": "0.0.0.0", "port": names.AGENT_PORT, "drainHost": "127.0.0.1", "drainPort": names.DRAIN_PORT},  # noqa: S104  the pod's IP is for kubelet and operator
+        "bind": {"host": host, "port": names.AGENT_PORT, "drainHost": "127.0.0.1", "drainPort": names.DRAIN_PORT},
         "engineUrl": f"http://127.0.0.1:{names.ENGINE_PORT}",
         "sidecarUrl": f"http://127.0.0.1:{names.HTTP_PORT}",
         "sidecarAdminUrl": f"http://127.0.0.1:{names.ADMIN_PORT}",

@@ -24,7 +24,7 @@ def build(mdep: ModelDeployment, context: BuildContext) -> list[Manifest]:
     Raises:
         ValueError: the spec is one that `validate` refuses.
     """
-    config = config_map(mdep)
+    config = config_map(mdep, context)
     children = (
         service_account(mdep),
         config,

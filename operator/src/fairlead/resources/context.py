@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fairlead.api.engine import Engine
+
+
+DEFAULT_HUB: Final = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class BuildContext:
     """Flags that a cluster admin lets through although the table of the engine version does not list or refuses them."""
     scrape_from: tuple[Mapping[str, Any], ...] = ()
     """NetworkPolicy peers that may read the metrics ports, as Kubernetes writes them."""
+    model_hub_endpoint: str = DEFAULT_HUB
+    """Where models of hf:// come from, unless spec.model.endpoint says otherwise. Pods ask there, the operator never does."""
+    ipv6: bool = False
+    """Whether pods of this cluster have IPv6 addresses, alone or beside those of IPv4."""
 
     def engine_image(self, engine: Engine) -> str | None:
         """The image of the engine container; None where neither the user nor the operator names one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from fairlead.resources import lifetimes, names
 from fairlead.resources.engine_flags.tables import table
 from fairlead.resources.engine_flags.values import argv
+from fairlead.resources.hub_model import DOWNLOADED, is_hub
 from fairlead.resources.model_volume import ModelVolume
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def engine_args(mdep: ModelDeployment) -> list[str]:
     }
     # Name and value in one word, so that a value that begins with - cannot become a flag of its own.
     words = [
-        ModelVolume.parse(spec.model.uri).mounted,
+        DOWNLOADED if is_hub(spec.model.uri) else ModelVolume.parse(spec.model.uri).mounted,
         f"--served-model-name={mdep.served_name}",
         "--host=127.0.0.1",
         f"--port={names.ENGINE_PORT}",

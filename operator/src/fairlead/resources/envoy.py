@@ -11,6 +11,7 @@ import jinja2
 
 from fairlead.resources import names
 from fairlead.resources.envoy_access import access_parts
+from fairlead.resources.envoy_pieces import any_address, exact_header, socket_address, type_url
 
 if TYPE_CHECKING:
     from fairlead.api.model_deployment import ModelDeploymentSpec
@@ -61,8 +62,9 @@ class Limits:
     """Largest request body. A million tokens are 4 MiB of English and at most 12 MiB of escaped CJK; the rest is for images
     in base64 (20 MB is the most that public APIs take of one)."""
     heap_bytes: int = 768 * MIB
-    """Where the overload manager sees 100 %: three quarters of the container's memory limit (idle it takes 70 MB). From 85 %
-    the streams that hold most are reset, from 90 % new requests get 503: better than a kill, which cuts every stream."""
+    """Where the overload manager sees 100 %: three quarters of the container's memory limit (idle it takes 70 MB). From 80 %
+    streams are reset, those that hold most first, and slow readers get less time; from 90 % new requests get 503: better than
+    a kill, which cuts every stream."""
     downstream_connections: int = 4096
     """Open connections from clients; each idle one costs some 20 kB."""
     engine_requests: int = 1024
@@ -78,6 +80,21 @@ class Limits:
     """How long a client may take nothing of the rest of its answer. At Envoy's own default, 1 s, slow readers were cut: the end
     of an answer of 350 kB, read over 40 s, was thrown away after 26 s to 39 s. The kernel tells of progress in steps of some 40
     kB here, so whoever reads 0.7 kB/s gets all. The agent's drain waits as long (drain.py)."""
+    flush_timeout: str = "120s"
+    """How long a client of HTTP/2 may take over the rest of its answer when the engine has given the last of it: 256 KiB at 2.2
+    kB/s. By itself Envoy waits as long as a stream may last (600 s), and such clients could fill the memory until all others
+    are refused: 2800 answers of 250 kB would do."""
+    stream_accounted_power: int = 12
+    """Envoy sorts streams by what they hold into eight classes: from 2 to the power of this many bytes, from twice as much …
+    With 4 KiB those of 512 KiB and more are reset from 80 %, of 256 KiB from 82.5 %, 128 KiB from 85 %, 64 KiB from 87.5 %. A
+    slow reader's holds 256 KiB (connection_buffer_bytes): its class must come well before all others are told 503. The last
+    comes at 100 % only: Envoy resets streams, 50 at a time, when this share changes, and above 100 % it does not change."""
+    flush_timeout_when_short: str = "4s"
+    """What flush_timeout comes down to between 80 % and 90 % of the heap. Beyond 100 % it is what ends the shortage."""
+    connection_idle_timeout_when_short: str = "10s"
+    """The same of connection_idle_timeout. To HTTP/1 a connection is idle when the engine has given the last of an answer, of
+    which the client may not have read 256 KiB: such clients could keep everybody else out for ten minutes, now for one and a
+    quarter (unread_timeout comes after it)."""
     request_headers_kib: int = 32
     request_headers: int = 100
     request_headers_timeout: str = "10s"
@@ -138,7 +155,7 @@ def _errors(spec: ModelDeploymentSpec) -> tuple[LocalError, ...]:
         LocalError(
             403,
             "ForbiddenError",
-            "Protocol upgrades such as WebSocket are not served.",
+            "Protocol upgrades such as WebSocket are not served, nor are URLs that begin with https://: there is no TLS here.",
             request_header="" if spec.access is None else "upgrade",
         ),
         LocalError(404, "NotFoundError", f"There is no such path here. Served are: {served}."),
@@ -188,6 +205,12 @@ def _error_body(kind: str, hint: str = "") -> dict[str, Any]:
     error = {"message": f"%LOCAL_REPLY_BODY%{hint}", "type": kind, "param": None, "code": "%RESPONSE_CODE%"}
     return {"json_format": {"error": error}}
 
+
+RUNTIME: Final = {
+    # Without it the data of a chunk may end with a bare line feed (1.40), which other readers take for more data.
+    "envoy.reloadable_features.strict_chunk_parsing": True,
+}
+"""Where Envoy is told to be stricter than it is by itself."""
 
 STRIPPED_PREFIXES: Final = (
     "x-fairlead-",
@@ -290,18 +313,21 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fairlead.resources"),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701  the template is JSON, where tojson is what escapes
+        autoescape=False,  # noqa: S701 # nosec B701 # the template is JSON, where tojson is what escapes
     )
-    return environment.get_template("envoy.json.j2")
+    pieces = (any_address, exact_header, socket_address, type_url)
+    return environment.get_template("envoy.json.j2", globals={each.__name__: each for each in pieces})
 
 
-def bootstrap(spec: ModelDeploymentSpec) -> dict[str, Any]:
-    """The bootstrap as data.
+def bootstrap(spec: ModelDeploymentSpec, *, ipv6: bool = False) -> dict[str, Any]:
+    """The bootstrap as data; with `ipv6` it listens on addresses of both families.
 
     What a user wrote comes into it only as the two numbers that bound a stream and the queue, and as spec.access.
     """
     access = access_parts(spec.access)
     text = _template().render(
+        ipv6=ipv6,
+        runtime=RUNTIME,
         routes=ROUTES,
         errors=_errors(spec),
         error_body=_error_body,

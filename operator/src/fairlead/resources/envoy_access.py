@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from fairlead.resources import names
+from fairlead.resources.envoy_pieces import exact_header, extension, socket_address
 
 if TYPE_CHECKING:
     from fairlead.api.access import Access, Jwks, Jwt
@@ -23,8 +24,12 @@ CLOCK_SKEW_SECONDS: Final = 60
 FETCH_TIMEOUT: Final = "5s"
 FETCH_AGAIN: Final = "300s"
 """How soon a new key of the issuer's is known, at most. Issuers publish keys hours before they sign with them."""
-FETCH_AGAIN_AFTER_FAILURE: Final = "5s"
+FETCH_AGAIN_AFTER_FAILURE: Final = "2s"
 """Until then the keys that were had last are good; where there are none yet, every request gets 401."""
+FETCHES_AT_ONCE: Final = 10
+FETCH_NEXT: Final = "6s"
+"""How soon one more fetch is let out when there were so many. While there are no keys, each request with something like a token
+makes Envoy fetch them: whoever sends many would have the issuer asked as often, and just when it is in trouble."""
 READ_AGAIN: Final = "15s"
 """How soon a ConfigMap that the kubelet has written anew is read (the kubelet takes up to 90 s to do so). Envoy asks 5 s earlier,
 and without a pause where that leaves none."""
@@ -33,7 +38,6 @@ KEY_SET_BYTES: Final = 2**20
 
 _STATS: Final = r"jwt_authn\.(allowed|denied|jwks_fetch_success|jwks_fetch_failed)|rbac\.(allowed|denied)"
 _FILTER: Final = "envoy.filters.http.jwt_authn"
-_TYPES: Final = "type.googleapis.com/envoy."
 _HTTPS: Final = 443
 _TOKEN: Final = (
     r"Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+",
@@ -103,12 +107,12 @@ def _authentication(jwt: Jwt) -> dict[str, Any]:
     # It looks for a token where none can be, so that whoever is sent to it is told that the token is missing.
     nobody = {"from_headers": [{"name": PEER_HEADER, "value_prefix": "none "}], "local_jwks": {"inline_string": ""}}
     everything = {"prefix": "/"}
-    return _named(
+    return extension(
         _FILTER,
         "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         providers={"issuer": provider, "nobody": nobody},
         rules=[
-            {"match": {"path": "/health", "headers": [_exact(":method", "GET"), _exact(PEER_HEADER, LOOPBACK)]}},
+            {"match": {"path": "/health", "headers": [exact_header(":method", "GET"), exact_header(PEER_HEADER, LOOPBACK)]}},
             {
                 "match": {
                     **everything,
@@ -125,9 +129,9 @@ def _authorization() -> dict[str, Any]:
     """403 for a request that has come this far without a token that the other filter has verified, and of a kind to trust."""
     agent = {
         "permissions": [
-            {"and_rules": {"rules": [{"url_path": {"path": {"exact": "/health"}}}, {"header": _exact(":method", "GET")}]}}
+            {"and_rules": {"rules": [{"url_path": {"path": {"exact": "/health"}}}, {"header": exact_header(":method", "GET")}]}}
         ],
-        "principals": [{"header": _exact(PEER_HEADER, LOOPBACK)}],
+        "principals": [{"header": exact_header(PEER_HEADER, LOOPBACK)}],
     }
     token = {
         "permissions": [{"any": True}],
@@ -143,7 +147,7 @@ def _authorization() -> dict[str, Any]:
             }
         ],
     }
-    return _named(
+    return extension(
         "envoy.filters.http.rbac",
         "extensions.filters.http.rbac.v3.RBAC",
         rules={"action": "ALLOW", "policies": {"agent": agent, "token": token}},
@@ -159,57 +163,76 @@ def _keys(jwks: Jwks) -> dict[str, Any]:
     """The provider's part about its keys. Envoy reads a local file once and never again, so a mounted one is fetched, too."""
     if jwks.inline is not None:
         return {"local_jwks": {"inline_string": jwks.inline}}
-    mounted = jwks.url is None
+    url = urlsplit(jwks.url or "/")
+    path = url._replace(scheme="", netloc="").geturl()
     return {
         "remote_jwks": {
-            "http_uri": {"uri": jwks.url or "http://keys/", "cluster": "keys", "timeout": FETCH_TIMEOUT},
-            "cache_duration": READ_AGAIN if mounted else FETCH_AGAIN,
-            "async_fetch": {
-                # The listener that has the file is up only together with the one that waits for it.
-                "fast_listener": mounted,
-                "failed_refetch_duration": "1s" if mounted else FETCH_AGAIN_AFTER_FAILURE,
-            },
+            "http_uri": {"uri": f"http://keys{path}", "cluster": "keys", "timeout": FETCH_TIMEOUT},
+            "cache_duration": READ_AGAIN if jwks.url is None else FETCH_AGAIN,
+            # The listener that the keys come through is up only together with the one that waits for them.
+            "async_fetch": {"fast_listener": True, "failed_refetch_duration": FETCH_AGAIN_AFTER_FAILURE},
         }
     }
 
 
 def _sources(jwks: Jwks) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Listeners and clusters that the keys come through."""
+    loopback = _cluster("keys", "STATIC", socket_address(LOOPBACK, names.KEYS_PORT))
     if jwks.url is not None:
-        return [], [_remote(jwks.url)]
+        return [_seldom(jwks.url)], [loopback, _remote(jwks.url)]
     if jwks.config_map_key_ref is not None:
-        return [_mounted()], [_cluster("STATIC", _at(LOOPBACK, names.KEYS_PORT))]
+        return [_mounted()], [loopback]
     return [], []
 
 
 def _mounted() -> dict[str, Any]:
-    """A listener on loopback that answers with the file and follows the kubelet's changes of it.
+    """It answers with the file and follows the kubelet's changes of it."""
+    body = {"filename": f"{names.KEYS_PATH}/{names.KEYS_FILE}", "watched_directory": {"path": names.KEYS_PATH}}
+    return _listener({"match": {"path": "/"}, "direct_response": {"status": 200, "body": body}})
+
+
+def _seldom(url: str) -> dict[str, Any]:
+    """It asks the issuer, and not as often as clients would have it."""
+    always = {"default_value": {"numerator": 100}}
+    limit = extension(
+        "envoy.filters.http.local_ratelimit",
+        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix="keys",
+        token_bucket={"max_tokens": FETCHES_AT_ONCE, "tokens_per_fill": 1, "fill_interval": FETCH_NEXT},
+        filter_enabled=always,
+        filter_enforced=always,
+    )
+    to_issuer = {"cluster": "issuer", "host_rewrite_literal": urlsplit(url).netloc, "timeout": FETCH_TIMEOUT}
+    return _listener({"match": {"prefix": "/"}, "route": to_issuer}, limit)
+
+
+def _listener(route: dict[str, Any], *filters: dict[str, Any]) -> dict[str, Any]:
+    """A listener on loopback for the filter of this same Envoy.
 
     (One of Envoy's internal listeners, without a port, would not do: the keys are fetched on its main thread, which has none.)
     """
-    body = {"filename": f"{names.KEYS_PATH}/{names.KEYS_FILE}", "watched_directory": {"path": names.KEYS_PATH}}
     routes = {
         "name": "keys",
         "max_direct_response_body_size_bytes": KEY_SET_BYTES,
-        "virtual_hosts": [
-            {
-                "name": "keys",
-                "domains": ["*"],
-                "routes": [{"match": {"path": "/"}, "direct_response": {"status": 200, "body": body}}],
-            }
-        ],
+        "virtual_hosts": [{"name": "keys", "domains": ["*"], "routes": [route]}],
     }
-    manager = _named(
+    router = extension(
+        "envoy.filters.http.router",
+        "extensions.filters.http.router.v3.Router",
+        suppress_envoy_headers=True,
+        dynamic_stats=False,
+    )
+    manager = extension(
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="keys",
-        http_filters=[_named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", dynamic_stats=False)],
+        http_filters=[*filters, router],
         route_config=routes,
     )
     return {
         "name": "keys",
         "stat_prefix": "keys",
-        "address": _at(LOOPBACK, names.KEYS_PORT),
+        "address": socket_address(LOOPBACK, names.KEYS_PORT),
         # A flood of clients must not keep the keys away.
         "ignore_global_conn_limit": True,
         "filter_chains": [{"filters": [manager]}],
@@ -219,7 +242,7 @@ def _mounted() -> dict[str, Any]:
 def _remote(url: str) -> dict[str, Any]:
     """The issuer's server, with a certificate for just its name from a public authority. Envoy follows no redirect."""
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or _HTTPS
-    tls = _named(
+    tls = extension(
         "envoy.transport_sockets.tls",
         "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         sni=host,
@@ -231,30 +254,17 @@ def _remote(url: str) -> dict[str, Any]:
             },
         },
     )
-    return {**_cluster("LOGICAL_DNS", _at(host, port)), "dns_lookup_family": "ALL", "transport_socket": tls}
+    return {**_cluster("issuer", "LOGICAL_DNS", socket_address(host, port)), "dns_lookup_family": "ALL", "transport_socket": tls}
 
 
-def _cluster(kind: str, address: dict[str, Any]) -> dict[str, Any]:
+def _cluster(name: str, kind: str, address: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": "keys",
+        "name": name,
         "type": kind,
         "connect_timeout": FETCH_TIMEOUT,
         "per_connection_buffer_limit_bytes": KEY_SET_BYTES,
         "load_assignment": {
-            "cluster_name": "keys",
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
-
-
-def _at(host: str, port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": host, "port_value": port}}
-
-
-def _exact(header: str, value: str) -> dict[str, Any]:
-    return {"name": header, "string_match": {"exact": value}}
-
-
-def _named(name: str, kind: str, **config: Any) -> dict[str, Any]:
-    """An extension with its configuration."""
-    return {"name": name, "typed_config": {"@type": _TYPES + kind, **config}}

@@ -49,7 +49,7 @@ def kept(value: Any) -> Any:
 
 def digest(value: Any) -> str:
     """sha256 of JSON data, hexadecimal; the order of keys does not matter."""
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()
+    return _hash(_canonical(value))
 
 
 def sealed(manifest: Manifest) -> Manifest:
@@ -57,9 +57,14 @@ def sealed(manifest: Manifest) -> Manifest:
 
     The hash tells of what can be compared in no other way: a field that is no longer wanted.
     """
-    fresh: Manifest = json.loads(_canonical(manifest))
-    fresh["metadata"].setdefault("annotations", {})[names.APPLIED_HASH_ANNOTATION] = digest(manifest)
+    text = _canonical(manifest)
+    fresh: Manifest = json.loads(text)
+    fresh["metadata"].setdefault("annotations", {})[names.APPLIED_HASH_ANNOTATION] = _hash(text)
     return fresh
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(value: Any) -> str:

@@ -24,20 +24,31 @@ APPLIED_HASH_ANNOTATION: Final = f"{GROUP}/applied-hash"
 # Containers, volumes, paths.
 ENGINE_CONTAINER: Final = "engine"
 SIDECAR_CONTAINER: Final = "sidecar"
+FETCH_CONTAINER: Final = "fetch"
 CONFIG_VOLUME: Final = "config"
 CONFIG_PATH: Final = "/etc/fairlead"
 ENVOY_CONFIG_KEY: Final = "envoy.json"
 AGENT_CONFIG_KEY: Final = "agent.json"
+FETCH_CONFIG_KEY: Final = "fetch.json"
 KEYS_VOLUME: Final = "keys"
 KEYS_PATH: Final = "/etc/fairlead-keys"
 """Of the sidecar alone: the ConfigMap that spec.access.jwt.jwks names."""
 KEYS_FILE: Final = "jwks.json"
 TMP_VOLUME: Final = "tmp"
-TMP_PATH: Final = "/tmp"  # noqa: S108  the pod's own emptyDir, not a shared folder
+TMP_PATH: Final = "/tmp"  # noqa: S108 # nosec B108 # the pod's own emptyDir, not a shared folder
 SHM_VOLUME: Final = "shm"
-SHM_PATH: Final = "/dev/shm"  # noqa: S108  as above
+SHM_PATH: Final = "/dev/shm"  # noqa: S108 # nosec B108 # as above
 MODEL_VOLUME: Final = "model"
 MODEL_PATH: Final = "/models"
+DOWNLOAD_FOLDER: Final = "model"
+"""Of a volume that a model is downloaded to."""
+HUB_TOKEN_VOLUME: Final = "hub-token"  # noqa: S105  a name
+HUB_TOKEN_PATH: Final = "/etc/fairlead-hub"  # noqa: S105  a path
+"""Of the container that downloads alone: the Secret that spec.model.secretRef names."""
+HUB_TOKEN_FILE: Final = "token"  # noqa: S105  a name
+
+COMPILE_CACHE_VOLUME: Final = "compile-cache"
+COMPILE_CACHE_PATH: Final = "/var/cache/fairlead"
 
 # Ports of a pod. The engine, the agent's drain, Envoy's admin and its own copy of mounted keys are on loopback only.
 HTTP_PORT: Final = 8000

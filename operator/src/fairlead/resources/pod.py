@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from fairlead.resources import envoy, lifetimes, names
+from fairlead.resources.compile_cache import compile_cache_mounts, compile_cache_volumes
 from fairlead.resources.engine_args import engine_args
 from fairlead.resources.engine_env import engine_env
+from fairlead.resources.fetch import fetch_container, token_volumes
+from fairlead.resources.hub_model import HubModel
 from fairlead.resources.manifest import kept
 from fairlead.resources.model_volume import ModelVolume
 from fairlead.resources.service_account import service_account_name
@@ -49,22 +52,23 @@ def pod_template(mdep: ModelDeployment, context: BuildContext, config: str) -> d
     if image is None:
         raise ValueError(f"there is no image for {mdep.spec.engine.name} {mdep.spec.engine.version}; set spec.engine.image")
     accelerator = mdep.spec.accelerator
+    model = HubModel.of(mdep.spec.model, context)
     spec: dict[str, Any] = {
         "serviceAccountName": service_account_name(mdep),
         "automountServiceAccountToken": False,
         # Kubernetes would set VLLM_PORT for a Service called vllm, and vLLM reads that.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": lifetimes.termination_grace(mdep.spec),
-        # No fsGroup: the kubelet would change the owner of the folder behind a local volume.
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": names.UID,
             "runAsGroup": names.UID,
             "seccompProfile": {"type": "RuntimeDefault"},
+            **_group(mdep, model),
         },
-        "initContainers": [_sidecar(mdep, context)],
+        "initContainers": [_sidecar(mdep, context), *_fetch(model, image)],
         "containers": [_engine(mdep, image)],
-        "volumes": _volumes(mdep, config),
+        "volumes": _volumes(mdep, config, model),
         **_given(
             nodeSelector=dict(accelerator.node_selector),
             tolerations=kept([toleration.to_wire() for toleration in accelerator.tolerations]),
@@ -113,6 +117,20 @@ def _sidecar(mdep: ModelDeployment, context: BuildContext) -> dict[str, Any]:
     }
 
 
+def _group(mdep: ModelDeployment, model: HubModel | None) -> dict[str, Any]:
+    """For volumes that the pod writes to: a new one is root's. Of one that it only reads the kubelet leaves the owner alone."""
+    if model is None and mdep.spec.engine.compile_cache is None:
+        return {}
+    return {"fsGroup": names.UID, "fsGroupChangePolicy": "OnRootMismatch"}
+
+
+def _fetch(model: HubModel | None, image: str) -> list[dict[str, Any]]:
+    """Behind the sidecar in the list: its image is the engine's, and begins to be pulled no later for it."""
+    if model is None:
+        return []
+    return [fetch_container(model, image, mounts=[_config_mount()], security=_CONTAINER_SECURITY)]
+
+
 def _engine(mdep: ModelDeployment, image: str) -> dict[str, Any]:
     """The agent is the image's entrypoint; what follows -- is the engine's."""
     started = mdep.spec.health.startup_timeout_seconds + lifetimes.START_MARGIN
@@ -121,7 +139,7 @@ def _engine(mdep: ModelDeployment, image: str) -> dict[str, Any]:
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": [f"--config={names.CONFIG_PATH}/{names.AGENT_CONFIG_KEY}", "--", *engine_args(mdep)],
-        "env": engine_env(mdep.spec.engine.env),
+        "env": engine_env(mdep.spec.engine),
         "ports": [_port("agent", names.AGENT_PORT)],
         "startupProbe": {
             **_http_get("/startupz", names.AGENT_PORT),
@@ -153,19 +171,26 @@ def _engine(mdep: ModelDeployment, image: str) -> dict[str, Any]:
             {"name": names.TMP_VOLUME, "mountPath": names.TMP_PATH},
             {"name": names.SHM_VOLUME, "mountPath": names.SHM_PATH},
             {"name": names.MODEL_VOLUME, "mountPath": names.MODEL_PATH, "readOnly": True},
+            *compile_cache_mounts(mdep.spec, image),
         ],
     }
 
 
-def _volumes(mdep: ModelDeployment, config: str) -> list[dict[str, Any]]:
-    claim = ModelVolume.parse(mdep.spec.model.uri).claim
+def _volumes(mdep: ModelDeployment, config: str, model: HubModel | None) -> list[dict[str, Any]]:
     return [
         {"name": names.CONFIG_VOLUME, "configMap": {"name": config, "defaultMode": 0o444}},
         {"name": names.TMP_VOLUME, "emptyDir": {}},
         {"name": names.SHM_VOLUME, "emptyDir": {"medium": "Memory"}},
-        {"name": names.MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}},
+        _claim(mdep) if model is None else model.volume,
+        *([] if model is None else token_volumes(model)),
+        *compile_cache_volumes(mdep.spec),
         *_keys_volume(mdep),
     ]
+
+
+def _claim(mdep: ModelDeployment) -> dict[str, Any]:
+    claim = ModelVolume.parse(mdep.spec.model.uri).claim
+    return {"name": names.MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
 
 
 def _keys_volume(mdep: ModelDeployment) -> list[dict[str, Any]]:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fairlead_agent import termination
 from fairlead_agent.child import Children
-from fairlead_agent.config import Config, ConfigError, load
+from fairlead_agent.config import Config, load
+from fairlead_agent.engines import ENGINES
 from fairlead_agent.faults import FaultFile
 from fairlead_agent.gpu import GpuReader, Nvml
 from fairlead_agent.http_client import HttpClient
+from fairlead_agent.model_folder import ModelFolder
+from fairlead_agent.section import ConfigError
 from fairlead_agent.server import Pages, Server
 from fairlead_agent.supervisor import End, Supervisor
 from fairlead_agent.unacknowledged import unacknowledged_bytes
@@ -58,6 +61,7 @@ async def _run(config: Config, arguments: list[str], faults: FaultFile) -> End:
             config,
             (arguments, os.environ),
             http=http,
+            model=ModelFolder(ENGINES[config.engine].model(arguments), config.health.probe_timeout_seconds),
             gpus=reader,
             faults=faults,
             spawner=children,

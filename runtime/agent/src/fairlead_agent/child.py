@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping, Sequence
 
-#: How much of the engine's output is kept for the termination message: more than its 4096 bytes hold of usual lines.
-_LINES = 60
+#: How much of the engine's output is kept: a vLLM that cannot load its model writes 120 lines of other tracebacks after the one
+#: that says why.
+_LINES = 500
 _LINE_CHARACTERS = 400
 _READ_BYTES = 65536
 #: Seconds to wait for the rest of the output of an engine that has ended. A descendant that lives on can keep the pipe open.
@@ -80,7 +81,8 @@ class Children:
         Raises:
             OSError: the program cannot be started.
         """
-        process = subprocess.Popen(  # noqa: S603 # the command is the engine's, from the operator, and no shell reads it
+        # The command is the engine's, from the operator, and no shell reads it.
+        process = subprocess.Popen(  # noqa: S603 # nosec B603
             list(argv),
             env=child_environment(environment),
             stdin=subprocess.DEVNULL,

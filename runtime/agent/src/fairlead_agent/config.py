@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fairlead_agent.engines import ENGINES
+from fairlead_agent.section import ConfigError, Section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 VERSION = 1
 _PORTS = (1, 65535)
 _DAY = 86400
-
-
-class ConfigError(Exception):
-    """agent.json cannot be used; the text is for people and names the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +114,7 @@ def parse(text: str) -> Config:
     Raises:
         ConfigError: it is not JSON, or a key is missing, unknown or of the wrong kind.
     """
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"not JSON: {error}") from error
-    top = _Section(raw, "")
+    top = Section.of(text)
     version = top.integer("version", 0, 2**31)
     if version != VERSION:
         raise ConfigError(f"version: {version} is not known, this agent reads version {VERSION}: operator and agent do not match")
@@ -145,7 +137,7 @@ def parse(text: str) -> Config:
     return config
 
 
-def _bind(section: _Section) -> Bind:
+def _bind(section: Section) -> Bind:
     bind = Bind(
         section.text("host"), section.integer("port", *_PORTS), section.text("drainHost"), section.integer("drainPort", *_PORTS)
     )
@@ -153,13 +145,13 @@ def _bind(section: _Section) -> Bind:
     return bind
 
 
-def _gpu(section: _Section) -> Gpu:
+def _gpu(section: Section) -> Gpu:
     gpu = Gpu(section.integer("memoryUtilizationPercent", 1, 100), section.integer("memoryFloorBytes", 0, 2**63))
     section.finish()
     return gpu
 
 
-def _warmup(section: _Section) -> Warmup:
+def _warmup(section: Section) -> Warmup:
     warmup = Warmup(
         enabled=section.boolean("enabled"),
         requests=section.integer("requests", 1, 1024),
@@ -170,7 +162,7 @@ def _warmup(section: _Section) -> Warmup:
     return warmup
 
 
-def _health(section: _Section) -> Health:
+def _health(section: Section) -> Health:
     health = Health(
         stall_seconds=section.integer("stallSeconds", 1, _DAY),
         startup_timeout_seconds=section.integer("startupTimeoutSeconds", 1, _DAY),
@@ -182,7 +174,7 @@ def _health(section: _Section) -> Health:
     return health
 
 
-def _drain(section: _Section) -> Drain:
+def _drain(section: Section) -> Drain:
     drain = Drain(
         delay_seconds=section.integer("delaySeconds", 0, _DAY),
         max_stream_seconds=section.integer("maxStreamSeconds", 0, 7 * _DAY),
@@ -190,66 +182,3 @@ def _drain(section: _Section) -> Drain:
     )
     section.finish()
     return drain
-
-
-class _Section:
-    """One JSON object that knows its path and which of its keys were asked for."""
-
-    def __init__(self, raw: Any, path: str) -> None:
-        if not isinstance(raw, dict):
-            raise ConfigError(f"{path or 'the file'}: must be an object, not {_kind(raw)}")
-        self._raw = raw
-        self._path = path
-        self._asked: set[str] = set()
-
-    def section(self, key: str) -> _Section:
-        return _Section(self._take(key), self._at(key))
-
-    def text(self, key: str) -> str:
-        value = self._take(key)
-        if not isinstance(value, str) or not value:
-            raise ConfigError(f"{self._at(key)}: must be a text that is not empty, not {_kind(value)}")
-        return value
-
-    def url(self, key: str) -> str:
-        value = self.text(key)
-        try:
-            parts = urlsplit(value)
-            sound = parts.scheme == "http" and bool(parts.hostname) and parts.port is not None
-        except ValueError:
-            sound = False
-        if not sound:
-            raise ConfigError(f"{self._at(key)}: must look like http://127.0.0.1:8001, not {value!r}")
-        return value.rstrip("/")
-
-    def boolean(self, key: str) -> bool:
-        value = self._take(key)
-        if not isinstance(value, bool):
-            raise ConfigError(f"{self._at(key)}: must be true or false, not {_kind(value)}")
-        return value
-
-    def integer(self, key: str, low: int, high: int) -> int:
-        value = self._take(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ConfigError(f"{self._at(key)}: must be an integer from {low} to {high}, not {_kind(value)}")
-        return value
-
-    def finish(self) -> None:
-        """Raises ConfigError for keys that nobody asked for."""
-        unknown = sorted(set(self._raw) - self._asked)
-        if unknown:
-            raise ConfigError(f"{self._at(unknown[0])}: unknown key, known here: {', '.join(sorted(self._asked))}")
-
-    def _take(self, key: str) -> Any:
-        self._asked.add(key)
-        if key not in self._raw:
-            raise ConfigError(f"{self._at(key)}: missing")
-        return self._raw[key]
-
-    def _at(self, key: str) -> str:
-        return f"{self._path}.{key}" if self._path else key
-
-
-def _kind(value: Any) -> str:
-    """The offending value as people would write it, cut to a readable length."""
-    return json.dumps(value)[:60]

@@ -44,6 +44,8 @@ class GpuWatch:
         self._faults = store.load()
         self._state = gpu_rules.GpuState(ecc=self._faults.ecc)
         self.devices: tuple[Device, ...] = ()
+        #: When they were read, by the event loop's clock.
+        self.read_at = 0.0
         self.xids: Counter[tuple[str, int]] = Counter()
 
     @property
@@ -90,7 +92,7 @@ class GpuWatch:
             self._state = gpu_rules.unreadable(self._state, error.problem, threshold)
             self.devices = ()
             return error.problem
-        self.devices = devices
+        self.devices, self.read_at = devices, asyncio.get_running_loop().time()
         self._state = gpu_rules.observe(
             self._state, devices, floor=self._config.gpu.memory_floor_bytes, threshold=threshold, decoded=decoded
         )

@@ -63,7 +63,9 @@ class _Collector:
             "fairlead_agent_warmup_failures", "Attempts at warm-up that failed.", value=facts.warmup_failures
         )
         canaries = CounterMetricFamily(
-            "fairlead_agent_canaries", "One-token requests to an idle engine, by outcome.", labels=["outcome"]
+            "fairlead_agent_canaries",
+            "One-token requests to an idle engine: returned, failed, or dropped when something else moved.",
+            labels=["outcome"],
         )
         for outcome, count in facts.canaries.items():
             canaries.add_metric([outcome], count)

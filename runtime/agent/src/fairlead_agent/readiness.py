@@ -83,16 +83,20 @@ def combine(facts: Facts, failure_threshold: int) -> Health:
     wrong = _wrong(facts, failure_threshold)
     if facts.draining:
         # While it accepts, a draining replica stays ready: when all of a Service end, kube-proxy uses those that serve.
-        ready = wrong is None and facts.accepting
+        ready = wrong is None and facts.endpoint.answered and facts.accepting
         return Health(
             Phase.DRAINING, started=True, ready=ready, live=live, problem=wrong or (_DRAINING if facts.accepting else _ENDING)
         )
+    if wrong is None and not facts.endpoint.answered:
+        # The start is over with the first answer through the sidecar; that none has come yet is no fault.
+        unasked = Problem(Reason.WARMUP_RUNNING, f"warm; health page through the sidecar: {facts.endpoint.why}")
+        return Health(Phase.WARMING_UP, started=True, ready=False, live=live, problem=unasked)
     phase = Phase.READY if wrong is None else Phase.NOT_READY
     return Health(phase, started=True, ready=wrong is None, live=live, problem=wrong or _READY)
 
 
 def _starting(facts: Facts) -> Health:
-    waiting = facts.phase is Phase.WAITING_FOR_GPU_MEMORY
+    waiting = facts.phase in {Phase.WAITING_FOR_MODEL, Phase.WAITING_FOR_GPU_MEMORY}
     problem = _ENDING if facts.draining else facts.start_problem
     if facts.past_deadline:
         problem = Problem(Reason.STARTUP_DEADLINE_EXCEEDED, f"{facts.start_problem.reason}: {facts.start_problem.message}")
@@ -106,6 +110,6 @@ def _wrong(facts: Facts, failure_threshold: int) -> Problem | None:
         return facts.xid or facts.gpu
     if facts.progress is not None and not facts.progress.ready:
         return facts.progress.problem
-    if not facts.endpoint.answered or facts.endpoint.misses >= failure_threshold:
+    if facts.endpoint.misses >= failure_threshold:
         return Problem(Reason.ENGINE_UNREACHABLE, f"health page through the sidecar: {facts.endpoint.why}")
     return None

@@ -12,6 +12,8 @@ from enum import StrEnum
 class Phase(StrEnum):
     """How far the container has come."""
 
+    DOWNLOADING = "Downloading"
+    WAITING_FOR_MODEL = "WaitingForModel"
     WAITING_FOR_GPU_MEMORY = "WaitingForGPUMemory"
     STARTING_ENGINE = "StartingEngine"
     WARMING_UP = "WarmingUp"
@@ -23,6 +25,19 @@ class Phase(StrEnum):
 class Reason(StrEnum):
     """Why the phase is what it is."""
 
+    MODEL_DOWNLOADING = "ModelDownloading"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    MODEL_REVISION_NOT_FOUND = "ModelRevisionNotFound"
+    MODEL_WITHOUT_SAFETENSORS = "ModelWithoutSafetensors"
+    MODEL_VOLUME_FULL = "ModelVolumeFull"
+    HUB_TOKEN_MISSING = "HubTokenMissing"  # noqa: S105  a word for a condition
+    HUB_TOKEN_REQUIRED = "HubTokenRequired"  # noqa: S105
+    HUB_TOKEN_REFUSED = "HubTokenRefused"  # noqa: S105
+    HUB_ACCESS_DENIED = "HubAccessDenied"
+    HUB_UNREACHABLE = "HubUnreachable"
+    DOWNLOAD_INTERRUPTED = "DownloadInterrupted"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    MODEL_PATH_NOT_FOUND = "ModelPathNotFound"
     GPU_MEMORY_INSUFFICIENT = "GPUMemoryInsufficient"
     GPU_NOT_FOUND = "GPUNotFound"
     NVML_UNAVAILABLE = "NVMLUnavailable"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from fairlead_agent.config import Bind
     from fairlead_agent.readiness import Health
+
+BACKLOG: Final = 128
+"""Connections that wait to be taken, as aiohttp's own sites have it."""
 
 
 class Pages:
@@ -74,6 +78,19 @@ def _probe(health: Health, *, ok: bool) -> web.Response:
     return web.Response(status=200 if ok else 503, text=f"{health.problem.reason}: {health.problem.message}\n")
 
 
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens; on `::` it takes IPv4 as well, and where the kernel has no IPv6 it takes IPv4 alone.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    if host == "::":
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        return socket.create_server((host if both else "", port), family=family, dualstack_ipv6=both, backlog=BACKLOG)
+    return socket.create_server((host, port), backlog=BACKLOG)
+
+
 class Server:
     """Both listeners, as an async context.
 
@@ -90,7 +107,7 @@ class Server:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
             self._runners.append(runner)
             await runner.setup()
-            await web.TCPSite(runner, host, port).start()
+            await web.SockSite(runner, listener(host, port)).start()
 
     async def __aexit__(self, *_: object) -> None:
         for runner in self._runners:

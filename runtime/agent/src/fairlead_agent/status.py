@@ -19,14 +19,44 @@ _MOST_TOKENS = 10**15
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What the engine and its GPU do. `tokens` are those generated for clients since the engine's start."""
+class EngineLoad:
+    """What the engine does.
 
-    running: int = 0
-    waiting: int = 0
-    kv_cache_percent: int = 0
-    duty_cycle_percent: int = 0
-    tokens: int = 0
+    `tokens` are those generated for clients since its start; `deferred` of the `waiting` do not wait for room but for something
+    of their own, such as an adapter.
+    """
+
+    running: int
+    waiting: int
+    deferred: int
+    kv_cache_percent: int
+    tokens: int
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the engine and its GPU do, as far as it is known: what is not known is left out, for 0 would say that all is idle."""
+
+    engine: EngineLoad | None = None
+    duty_cycle_percent: int | None = None
+    duty_age_seconds: float = 0.0
+
+    def told(self) -> dict[str, int]:
+        """The fields of /status. Ages are in milliseconds: rates are taken from what is counted between two answers."""
+        engine, duty = self.engine, self.duty_cycle_percent
+        told = {} if duty is None else {"dutyCyclePercent": duty, "dutyAgeMs": _age(self.duty_age_seconds)}
+        if engine is None:
+            return told
+        return {
+            "running": min(engine.running, _MOST_COUNT),
+            "waiting": min(engine.waiting, _MOST_COUNT),
+            "deferred": min(engine.deferred, _MOST_COUNT),
+            "kvCachePercent": engine.kv_cache_percent,
+            "tokens": min(engine.tokens, _MOST_TOKENS),
+            "loadAgeMs": _age(engine.age_seconds),
+            **told,
+        }
 
 
 def render(phase: Phase, problem: Problem, load: Load) -> bytes:
@@ -38,11 +68,7 @@ def render(phase: Phase, problem: Problem, load: Load) -> bytes:
                 "phase": phase,
                 "reason": problem.reason,
                 "message": message,
-                "running": min(load.running, _MOST_COUNT),
-                "waiting": min(load.waiting, _MOST_COUNT),
-                "kvCachePercent": load.kv_cache_percent,
-                "dutyCyclePercent": load.duty_cycle_percent,
-                "tokens": min(load.tokens, _MOST_TOKENS),
+                **load.told(),
             },
             ensure_ascii=False,
             separators=(",", ":"),
@@ -51,6 +77,10 @@ def render(phase: Phase, problem: Problem, load: Load) -> bytes:
         if excess <= 0:
             return body
         message = message[: -min(excess, len(message))] if len(message) > excess else message[: len(message) // 2]
+
+
+def _age(seconds: float) -> int:
+    return min(round(1000 * max(seconds, 0.0)), _MOST_COUNT)
 
 
 def _printable(message: str) -> str:

@@ -1,4 +1,4 @@
-"""The agent's course: wait for GPU memory, start the engine, warm it up, watch it, end it."""
+"""The agent's course: wait for the model and for GPU memory, start the engine, warm it up, watch it, end it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fairlead_agent import drain, metrics, readiness, status
+from fairlead_agent import drain, metrics, readiness
 from fairlead_agent.engines import ENGINES
 from fairlead_agent.gpu_watch import FaultStore, Gpus, GpuWatch
 from fairlead_agent.http_client import Unanswered
 from fairlead_agent.reasons import Phase, Problem, Reason
 from fairlead_agent.sidecar import SidecarAdmin
+from fairlead_agent.status import EngineLoad, Load, render
 from fairlead_agent.warmup import Asker, WarmUp
 from fairlead_agent.watch import EngineWatch
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from fairlead_agent.config import Config
     from fairlead_agent.http_client import Http
 
-#: Seconds between looks at free GPU memory, and at the health page of an engine that starts.
+#: Seconds between looks at a model that is missing, at free GPU memory, and at the health page of an engine that starts.
+_MODEL_POLL_SECONDS = 3.0
 _MEMORY_POLL_SECONDS = 1.0
 _START_POLL_SECONDS = 0.25
 #: Seconds that an engine gets to end after SIGTERM when it has never served: there is nothing to finish.
@@ -47,6 +49,13 @@ class EngineProcess(Protocol):
 
     def last_lines(self) -> list[str]:
         """The end of its output."""
+
+
+class ModelLook(Protocol):
+    """Looks for the model."""
+
+    async def problem(self) -> Problem | None:
+        """Why the engine would not find it."""
 
 
 class Spawner(Protocol):
@@ -74,6 +83,7 @@ class Supervisor:
         command: tuple[Sequence[str], Mapping[str, str]],
         *,
         http: Http,
+        model: ModelLook,
         gpus: Gpus,
         faults: FaultStore,
         spawner: Spawner,
@@ -83,6 +93,7 @@ class Supervisor:
         self._config = config
         self._arguments, self._environment = command
         self._http = http
+        self._model = model
         self._spawner = spawner
         self._unacknowledged = unacknowledged
         self._engine = ENGINES[config.engine]
@@ -132,18 +143,24 @@ class Supervisor:
     def status(self) -> bytes:
         """The JSON of /status."""
         health = self.health()
-        sample = self._watch.sample if self._watch else None
+        now = self._loop.time()
         duties = [each.utilization_percent for each in self.gpus.devices if each.utilization_percent is not None]
-        if sample:
-            self._tokens = max(self._tokens, sample.generated_tokens - self._asker.own_tokens)
-        load = status.Load(
-            running=sample.running if sample else 0,
-            waiting=sample.waiting if sample else 0,
-            kv_cache_percent=sample.kv_cache_percent if sample else 0,
-            duty_cycle_percent=sum(duties) // len(duties) if duties else 0,
+        load = Load(self._engine_load(now), sum(duties) // len(duties) if duties else None, now - self.gpus.read_at)
+        return render(health.phase, health.problem, load)
+
+    def _engine_load(self, now: float) -> EngineLoad | None:
+        watch, sample = self._watch, self._watch.sample if self._watch else None
+        if watch is None or sample is None or sample.counters is None:
+            return None
+        self._tokens = max(self._tokens, sample.generated_tokens - self._asker.own_tokens)
+        return EngineLoad(
+            running=sample.running,
+            waiting=sample.waiting,
+            deferred=sample.deferred,
+            kv_cache_percent=sample.kv_cache_percent,
             tokens=self._tokens,
+            age_seconds=now - watch.sampled_at,
         )
-        return status.render(health.phase, health.problem, load)
 
     def metrics(self) -> bytes:
         """The page of /metrics: own families, then the engine's."""
@@ -162,8 +179,8 @@ class Supervisor:
         return metrics.render(facts, self._watch.page if self._watch else "")
 
     async def run(self) -> End:
-        """From the wait for GPU memory to the end of the engine."""
-        if not await self._memory_is_there():
+        """From the wait for what the engine needs to the end of the engine."""
+        if not await self._may_start():
             return End(0, Problem(Reason.DRAINING, "told to end before the engine was started"))
         argv = self._engine.argv(self._arguments)
         logger.info("starting %s", argv[0])
@@ -192,18 +209,22 @@ class Supervisor:
             if not engine.exited.done():
                 engine.signal(signal.SIGKILL)
 
-    async def _memory_is_there(self) -> bool:
+    async def _may_start(self) -> bool:
         """Waits until the engine may start; False if told to end before."""
         told: Reason | None = None
         while not self._stop.is_set():
-            problem = await self.gpus.start_problem()
+            problem, phase, pause = await self._model.problem(), Phase.WAITING_FOR_MODEL, _MODEL_POLL_SECONDS
+            if problem is None:
+                if self._phase is Phase.WAITING_FOR_MODEL:
+                    self._began = self._loop.time()  # of the wait for GPU memory
+                problem, phase, pause = await self.gpus.start_problem(), Phase.WAITING_FOR_GPU_MEMORY, _MEMORY_POLL_SECONDS
             if problem is None:
                 return not self._stop.is_set()
-            self._start_problem = problem
+            self._phase, self._start_problem = phase, problem
             if problem.reason is not told:
                 logger.warning("the engine is not started yet: %s: %s", problem.reason, problem.message)
                 told = problem.reason
-            await self._sleep_or_stop(_MEMORY_POLL_SECONDS)
+            await self._sleep_or_stop(pause)
         return False
 
     async def _sleep_or_stop(self, seconds: float) -> None:
@@ -297,8 +318,12 @@ class Supervisor:
     def _exited(self, engine: EngineProcess) -> End:
         code = engine.exited.result()
         engine.signal(signal.SIGKILL)  # what it left behind
-        how = f"signal {signal.Signals(code - 128).name}" if 128 < code < 128 + signal.NSIG else f"exit code {code}"  # noqa: PLR2004
-        return End(code, Problem(Reason.ENGINE_EXITED, f"the engine ended with {how}"), tuple(engine.last_lines()))
+        lines = engine.last_lines()
+        if 128 < code < 128 + signal.NSIG:  # noqa: PLR2004
+            how = f"signal {signal.Signals(code - 128).name}"  # what it has written had it go on
+        else:
+            how = ": ".join(filter(None, (f"exit code {code}", self._engine.cause(lines) if code else "")))
+        return End(code, Problem(Reason.ENGINE_EXITED, f"the engine ended with {how}"), tuple(lines))
 
 
 async def _first(*futures: asyncio.Future[Any]) -> None:

@@ -40,6 +40,8 @@ class EngineWatch:
         self.progress = progress.Progress(moved_at=self._loop.time())
         self.endpoint = readiness.Endpoint()
         self.sample: Sample | None = None
+        #: When the sample was taken, by the event loop's clock.
+        self.sampled_at = 0.0
         #: The engine's metrics page as last read.
         self.page = ""
         self.canaries: Counter[str] = Counter()
@@ -71,7 +73,7 @@ class EngineWatch:
             else:
                 if answer.status == _OK:
                     self.page = answer.text
-                    self.sample = self._engine.sample(answer.text)
+                    self.sample, self.sampled_at = self._engine.sample(answer.text), self._loop.time()
                     self.progress = progress.read(self.progress, self._loop.time(), self.sample)
                 else:
                     self.progress = progress.unanswered(self.progress, f"HTTP {answer.status}")

@@ -14,11 +14,13 @@ class Sample:
     """One reading of the engine's own metrics, summed over its ranks.
 
     `counters` are numbers that only the engine's core moves, so that any change proves a step of it; None if the engine
-    does not tell them. `kv_cache_percent` is that of the fullest rank.
+    does not tell them, and then the other numbers mean nothing. `kv_cache_percent` is that of the fullest rank. `deferred` are
+    those of `waiting` that do not wait for room.
     """
 
     running: int
     waiting: int
+    deferred: int
     kv_cache_percent: int
     generated_tokens: int
     counters: tuple[float, ...] | None
@@ -32,6 +34,14 @@ class Request:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Where an engine will look for its model: a folder, and the files of which it needs one; none: it is told elsewhere."""
+
+    folder: str
+    configs: tuple[str, ...]
+
+
 class Engine(Protocol):
     """One engine. All of it is pure."""
 
@@ -40,6 +50,9 @@ class Engine(Protocol):
 
     def argv(self, arguments: Sequence[str]) -> list[str]:
         """The command line, from the arguments that the operator rendered."""
+
+    def model(self, arguments: Sequence[str]) -> Model | None:
+        """Its model; None where that is no folder of this container."""
 
     def headers(self, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
         """Headers that the agent's own requests need."""
@@ -58,3 +71,6 @@ class Engine(Protocol):
 
     def error(self, status: int, answer: Any) -> str:
         """The engine's own words for a refused request, for people."""
+
+    def cause(self, last_lines: Sequence[str]) -> str:
+        """Why it ended with an error, out of its last lines; empty if they do not say."""

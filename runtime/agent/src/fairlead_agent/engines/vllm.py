@@ -12,13 +12,17 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-from fairlead_agent.engines.protocol import Request, Sample
+from fairlead_agent.engines import tracebacks
+from fairlead_agent.engines.protocol import Model, Request, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _RUNNING = "vllm:num_requests_running"
 _WAITING = "vllm:num_requests_waiting"
+#: Waiting for an adapter or a KV transfer, and not for room; with labels, as the engine writes them in this order or another.
+_BY_REASON = "vllm:num_requests_waiting_by_reason"
+_DEFERRED = 'reason="deferred"'
 _KV_USAGE = "vllm:kv_cache_usage_perc"
 _GENERATED = "vllm:generation_tokens_total"
 #: Each moves only by a step of the engine's core. The first is the sign that the engine counts at all.
@@ -30,8 +34,11 @@ _SIGNS_OF_LIFE = (
     "vllm:prefix_cache_queries_total",
     _KV_USAGE,
 )
-_WANTED = frozenset((_RUNNING, _WAITING, *_SIGNS_OF_LIFE))
+_WANTED = frozenset((_RUNNING, _WAITING, _BY_REASON, *_SIGNS_OF_LIFE))
 _PREFIX = "vllm:"
+#: Without one of them (the second is Mistral's) it takes the folder's name for that of a model on a hub, and complains of that.
+_CONFIGS = ("config.json", "params.json")
+_CONFIG_ELSEWHERE = "--hf-config-path"
 #: A word that every tokenizer seen knows as one token when a space is before it.
 _WORD = " a"
 
@@ -42,6 +49,13 @@ class _VLLM:
 
     def argv(self, arguments: Sequence[str]) -> list[str]:
         return ["vllm", "serve", *arguments]
+
+    def model(self, arguments: Sequence[str]) -> Model | None:
+        folder = arguments[0]
+        if not folder.startswith("/"):
+            return None
+        elsewhere = any(argument.partition("=")[0] == _CONFIG_ELSEWHERE for argument in arguments)
+        return Model(folder, () if elsewhere else _CONFIGS)
 
     def headers(self, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
         key = environment.get("VLLM_API_KEY", "")
@@ -56,7 +70,7 @@ class _VLLM:
         fullest = 0.0
         for line in metrics.splitlines():
             name, value = _value(line)
-            if name in _WANTED:
+            if name in _WANTED and (name != _BY_REASON or _DEFERRED in line):
                 sums[name] = sums.get(name, 0.0) + value
                 if name == _KV_USAGE:
                     fullest = max(fullest, value)
@@ -64,6 +78,7 @@ class _VLLM:
         return Sample(
             running=int(sums.get(_RUNNING, 0)),
             waiting=int(sums.get(_WAITING, 0)),
+            deferred=int(sums.get(_BY_REASON, 0)),
             kv_cache_percent=round(100 * min(fullest, 1.0)),
             generated_tokens=int(sums.get(_GENERATED, 0)),
             counters=counters,
@@ -96,6 +111,9 @@ class _VLLM:
         error = answer.get("error") if isinstance(answer, dict) else None
         message = error.get("message") if isinstance(error, dict) else None
         return f"HTTP {status}: {message if isinstance(message, str) else answer}"
+
+    def cause(self, last_lines: Sequence[str]) -> str:
+        return tracebacks.cause(last_lines)
 
 
 def _value(line: str) -> tuple[str, float]:

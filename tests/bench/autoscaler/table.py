@@ -1,0 +1,81 @@
+"""What came of a benchmark: the best of each sweep, as a table, and whether a peer was better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.bench.autoscaler.runs import ORACLE, OURS, STATIC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tests.bench.autoscaler.runs import Done
+
+ENOUGH = 99.9
+"""Percent of first tokens in time that a setting must reach to be judged by its price."""
+GOOD = 99.0
+"""Percent from which on reversals are compared: who leaves users waiting may well be calm."""
+PINNED = 0.95
+"""Share of the time at maxReplicas from which on a policy does not adapt."""
+AIM = 1.10
+"""Times the GPU-hours of the clairvoyant."""
+
+
+def best(done: Iterable[Done]) -> Done:
+    """Of one policy's settings: the cheapest that is good enough, or else the best."""
+    ordered = list(done)
+    enough = [each for each in ordered if each.result.attainment >= ENOUGH]
+    if enough:
+        return min(enough, key=lambda each: each.result.gpu_hours)
+    return max(ordered, key=lambda each: (each.result.attainment, -each.result.gpu_hours))
+
+
+def of(done: Sequence[Done], policy: str) -> list[Done]:
+    """One policy's runs."""
+    return [each for each in done if each.run.policy == policy]
+
+
+def adaptive(done: Iterable[Done]) -> list[Done]:
+    """The peers that change anything: one that asks for the most nearly all the time is static under another name."""
+    return [each for each in done if each.run.policy not in {OURS, ORACLE, STATIC} and each.result.at_most < PINNED]
+
+
+def rows(done: Sequence[Done]) -> list[str]:
+    """A Markdown table of the runs on one trace with one cold start."""
+    lines = [
+        "| | setting | in time, % | p99, s | GPU-hours | changes | reversals |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for policy in dict.fromkeys(each.run.policy for each in done):
+        chosen = best(of(done, policy))
+        result = chosen.result
+        setting = "default" if policy == OURS else f"{chosen.run.knob:g}"
+        name = f"**{policy}**" if policy == OURS else policy
+        p99 = f"{result.p99:.2f}" if result.p99 < 100 else f"{result.p99:.0f}"
+        lines.append(
+            f"| {name} | {setting} | {result.attainment:.3f} | {p99} | {result.gpu_hours:.1f} "
+            f"| {result.changes} | {result.reversals} |"
+        )
+    return lines
+
+
+def failures(done: Sequence[Done]) -> list[str]:
+    """Where a peer, at any setting, beats Fairlead on one trace with one cold start; empty: nowhere."""
+    (ours,) = (each.result for each in of(done, OURS))
+    found = []
+    for each in adaptive(done):
+        peer, name = each.result, f"{each.run.policy} at {each.run.knob:g}"
+        if peer.attainment > ours.attainment and peer.gpu_hours < ours.gpu_hours:
+            found.append(
+                f"{name} is better at both: {peer.attainment:.3f} % for {peer.gpu_hours:.1f} GPU-hours, "
+                f"Fairlead {ours.attainment:.3f} % for {ours.gpu_hours:.1f}"
+            )
+        if peer.attainment >= GOOD and peer.reversals <= ours.reversals:
+            found.append(f"{name} reverses {peer.reversals} times, Fairlead {ours.reversals}")
+    return found
+
+
+def price(done: Sequence[Done]) -> tuple[float, float]:
+    """Fairlead's GPU-hours over the clairvoyant's, and its percentage in time."""
+    (ours,) = (each.result for each in of(done, OURS))
+    return ours.gpu_hours / best(of(done, ORACLE)).result.gpu_hours, ours.attainment
