@@ -137,8 +137,12 @@ def test_load_brings_replicas_and_quiet_takes_them_away_with_no_cut_stream(
         assert_none_cut(few, at_least=5)
         changes = decision(world, name)["changes"]
         assert {each["after"] - each["before"] for each in changes if each["reason"] == "DemandLow"} == {-1}
+        # By way of two or at once: that depends on how fast the clients come up beside everything else on the machine.
+        assert max(each["after"] for each in changes) == 3
         said = [each["message"] for each in world.kube.list("events", world.namespace)]
-        assert any("replicas: 1 -> 3: " in each for each in said), said
+        for each in changes:
+            told = f"replicas: {each['before']} -> {each['after']}: "
+            assert any(message.startswith(told) for message in said), (told, said)
 
 
 @pytest.mark.heavy
