@@ -73,7 +73,7 @@ check: venv helm ## What needs no cluster: lint, types, layers, unit tests, drif
 	@$(MAKE) -j2 --keep-going unit lint types layers drift
 
 ##@ Lanes
-.PHONY: lint types layers unit drift supply-chain control-plane soak e2e e2e-heavy e2e-unproven
+.PHONY: lint types layers unit drift supply-chain control-plane soak e2e e2e-heavy
 lint: venv linters ## ruff, bandit, hadolint, shellcheck, actionlint, zizmor, gitleaks (helm lint is one of the unit tests)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -110,13 +110,10 @@ control-plane: venv tools ## The operator against a real API server, no kubelet
 	$(CONTROL_PLANE) $(T)
 
 e2e: venv images ## Real kubelet, real Envoy, real vLLM on the local cluster
-	$(SHOWN) $(PYTEST) tests/e2e -m "not unproven and not heavy" --timeout 600 $(T)
+	$(SHOWN) $(PYTEST) tests/e2e -m "not heavy" --timeout 600 $(T)
 
 e2e-heavy: venv images ## Those of them that wait for minutes, and are not part of make test: a hub, rotated keys, autoscaling
 	$(SHOWN) $(PYTEST) tests/e2e -m heavy --timeout 900 $(T)
-
-e2e-unproven: venv images ## The end-to-end tests that have not been seen to pass yet
-	$(SHOWN) $(PYTEST) tests/e2e -m unproven --timeout 900 $(T)
 
 soak: venv tools ## The operator's random life, as in control-plane, for an hour and other each time
 	$(PYTEST) tests/control_plane/test_state_machine.py --hypothesis-profile soak --hypothesis-show-statistics -s $(T)
@@ -172,8 +169,8 @@ bench-autoscaler: venv ## The autoscaler and its peers' on a simulated day: user
 bench-autoscaler-loop: venv ## What the autoscaler's loop costs with a thousand models: reading, deciding, writes
 	$(PY) -m tests.bench.bench_autoscaler_loop $(A)
 
-bench-simulator: venv ## The simulator against a running vLLM: make bench-simulator URL=http://…
-	$(PY) -m tests.bench.autoscaler.validate $(URL) $(A)
+bench-simulator: venv ## The simulator against vLLM on the cluster that is up (about ten minutes; A=…)
+	$(PY) -m tests.bench.bench_simulator $(A)
 
 ##@ Generated files
 .PHONY: crds docs flags golden record release-fixture format locks sbom
