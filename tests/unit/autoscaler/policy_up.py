@@ -141,10 +141,22 @@ CASES = [
         observation(*[busy(f"replica-{index}", 0.9, waiting=124.0) for index in range(2)]),
         replace(
             memory(0.9, 0.9),
-            overload=replace(DEEP, last=ELAPSED),
+            overload=replace(DEEP, first=248.0, last=ELAPSED),
             loads={f"replica-{index}": load(0.9, queued_seconds=20) for index in range(2)},
         ),
         7,
+        Reason.QUEUE_HIGH,
+        "248 requests wait on 2 replicas",
+    ),
+    Case(
+        "the same queue, grown by two requests a second: as many more as will wait in a minute",
+        observation(*[busy(f"replica-{index}", 0.9, waiting=124.0) for index in range(2)]),
+        replace(
+            memory(0.9, 0.9),
+            overload=replace(DEEP, first=240.0, waiting=240.0, trend=228.0, last=ELAPSED),
+            loads={f"replica-{index}": load(0.9, queued_seconds=20) for index in range(2)},
+        ),
+        8,
         Reason.QUEUE_HIGH,
         "248 requests wait on 2 replicas",
     ),

@@ -213,6 +213,15 @@ def test_a_queue_shrinks() -> None:
     assert (growing.shrinks, steady.shrinks, shrinking.shrinks) == (False, False, True)
 
 
+def test_a_queue_that_grows_is_counted_as_in_a_minute() -> None:
+    evenly = queued(*range(9, 109, 2))
+    assert evenly.waiting * evenly.growing == pytest.approx(107 + 60, rel=0.05), "one more each second"
+    assert queued(*[90] * 3).growing == 1.0, "what came at once comes no more"
+    assert queued(*range(9, 109, 2), *[107] * 20).growing == pytest.approx(1.0, abs=0.05), "it grows no more"
+    assert queued(*range(109, 9, -2)).growing == 1.0
+    assert queued(9, 9, 0).growing == 1.0
+
+
 def played(values: list[float], keep: float = 900.0) -> History:
     history = History()
     for index, value in enumerate(values):

@@ -30,7 +30,7 @@ AHEAD = 1.0
 """A jump goes on for as long as demand is smoothed (30 s): by what the last quarter of a minute is above the last minute."""
 HELPED_SECONDS = 30.0
 """Before, a replica beside older ones has not had the time to work off any queue, and its own asks for no other."""
-HYSTERESIS = 0.9
+HYSTERESIS = 0.95
 """A step down must leave so much of the planned load: at the load at which a replica is added none is taken away."""
 MOST_AT_ONCE = 4
 """Times the replicas that serve: how much more it takes shows only when they are there."""
@@ -190,7 +190,7 @@ def _wanted(seen: Seen, inputs: Inputs, memory: Memory, config: Config, *, calm:
         helped = sum(memory.loads[each.name].heard_seconds >= HELPED_SECONDS for each in seen.readable)
         new_seconds = HELPED_SECONDS if helped else 0.0
         busy, queue = learning.demand(seen, memory.loads, memory.capacity, config, new_seconds=new_seconds)
-        needed = busy + queue / learning.DRAIN * config.load_percent / 100
+        needed = busy + queue * memory.overload.growing / learning.DRAIN * config.load_percent / 100
         least = (helped + inputs.unreadable if helped else inputs.ready) + 1
         votes.append(vote(needed, config.load_percent, Reason.QUEUE_HIGH, least))
     target, percent = config.duty_cycle_percent, inputs.duty_cycle_percent
