@@ -34,7 +34,7 @@ PYTEST := $(PY) -m pytest
 UNIT := PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/unit -n $(shell echo $$(( $$(nproc) + 1 ))) --maxprocesses 8 --dist worksteal
 # As many processes as cores, each with an API server, controllers and operators of its own: most of this lane waits for these, and
 # one process left two thirds of two cores idle. Each takes about 1 GB. Who is done takes over from another, as above.
-CONTROL_PLANE := PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/control_plane -n $(shell nproc) --maxprocesses 4 --dist worksteal --timeout 400
+CONTROL_PLANE := PYTHONDONTWRITEBYTECODE= $(PYTEST) tests/control_plane -n $(shell nproc) --maxprocesses 4 --dist worksteal --timeout 400 --durations 20
 # CLUSTER=kind: a cluster of Docker's containers (docs/development.md). Empty: the one that is there, or else processes of our own.
 CLUSTER := $(FAIRLEAD_CLUSTER)
 export FAIRLEAD_CLUSTER = $(CLUSTER)
@@ -110,10 +110,10 @@ control-plane: venv tools ## The operator against a real API server, no kubelet
 	$(CONTROL_PLANE) $(T)
 
 e2e: venv images ## Real kubelet, real Envoy, real vLLM on the local cluster
-	$(SHOWN) $(PYTEST) tests/e2e -m "not heavy" --timeout 600 $(T)
+	$(SHOWN) $(PYTEST) tests/e2e -m "not heavy" --timeout 600 --durations 20 $(T)
 
 e2e-heavy: venv images ## Those of them that wait for minutes, and are not part of make test: a hub, rotated keys, autoscaling
-	$(SHOWN) $(PYTEST) tests/e2e -m heavy --timeout 900 $(T)
+	$(SHOWN) $(PYTEST) tests/e2e -m heavy --timeout 900 --durations 20 $(T)
 
 soak: venv tools ## The operator's random life, as in control-plane, for an hour and other each time
 	$(PYTEST) tests/control_plane/test_state_machine.py --hypothesis-profile soak --hypothesis-show-statistics -s $(T)
