@@ -6,15 +6,21 @@ import gzip
 import lzma
 import math
 import re
+import time
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 
+from fairlead.autoscaler.simulator.trace import read
 from fairlead.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
 SPEC = {
@@ -101,6 +107,39 @@ def test_compressed_traces(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("here.svg").exists()
 
 
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"], indirect=True)
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        pytest.param(("0.5", "2", "1e2"), (0, 1.5, 99.5), id="seconds"),
+        pytest.param(("2024-05-10 00:00:00.6805900", "2024-05-10 00:00:02.1805909"), (0, 1.5), id="seven decimals, as Azure's"),
+        pytest.param(
+            ("2024-05-10 00:00:00.009930+00:00", "2024-05-10 00:00:00+00:00", "2024-05-10 00:00:02.5+00:00"),
+            (0, 0.00993, 2.5),
+            id="an offset, whatever the decimals",
+        ),
+        pytest.param(("2024-05-10 02:00:02.12345+02:00", "2024-05-10T00:00:00.1234567Z"), (0, 1.999994), id="two offsets"),
+        # With New York's clock the first two would be one moment, and the last would be an hour early.
+        pytest.param(("2024-03-10 02:30:00", "2024-03-10 03:30:00", "2024-03-10 04:30:00"), (0, 3600, 7200), id="summer time"),
+        pytest.param(("2024-05-10", "2024-05-10 00:00:02+00:00"), (0, 2), id="without an offset it is UTC"),
+    ],
+)
+def test_times_of_arrival(times: tuple[str, ...], seconds: tuple[float, ...], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("\n".join(["time,prompt,output", *(f"{each},1,1" for each in times)]))
+    assert list(read(tmp_path / "t.csv").arrival) == pytest.approx(seconds, abs=1e-6)
+
+
+@pytest.fixture
+def zone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The time zone of whoever plays a trace."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
 def spec(**autoscaling: object) -> str:
     return yaml.safe_dump({**SPEC, "spec": {"model": {"uri": "pvc://models/tiny"}, "autoscaling": autoscaling}})
 
@@ -120,6 +159,9 @@ def spec(**autoscaling: object) -> str:
         pytest.param({"t.csv": "time,prompt,output\n1,2\n"}, ["t.csv"], "t.csv, line 2: '1,2' is no request", id="short row"),
         pytest.param(
             {"t.csv": "time,prompt,output\n1,2,3000000000"}, ["t.csv"], "line 2: '1,2,3000000000' is no request", id="no tokens"
+        ),
+        pytest.param(
+            {"t.csv": "time,prompt,output\n1,2,3\n2,-5,3"}, ["t.csv"], "t.csv, line 3: '2,-5,3' is no request: write", id="below 0"
         ),
         pytest.param(
             {"t.csv": "time,prompt,output\n1,2,3\n1.7e9,2,3"}, ["t.csv"], "19676 days; is the arrival in seconds", id="too long"

@@ -9,7 +9,7 @@ import math
 import random
 from array import array
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _request(file: Path, line: int, row: Sequence[str], columns: Sequence[int]) 
 
 def _tokens(text: str) -> int:
     number = int(text)
-    if number > MOST_TOKENS:
+    if not 0 <= number <= MOST_TOKENS:
         raise ValueError(text)
     return number
 
@@ -147,8 +147,10 @@ def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        # Seven decimals, as .NET writes them, are one more than datetime takes.
-        seconds = datetime.fromisoformat(text[:26]).timestamp()
+        # What is beyond the sixth decimal is cut off: .NET writes seven.
+        at = datetime.fromisoformat(text)
+        # Not the time zone of whoever plays it: its summer time would open a gap of an hour, or fold two into one.
+        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     if not math.isfinite(seconds):
         raise ValueError(text)
     return seconds
