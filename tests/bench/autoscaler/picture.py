@@ -75,19 +75,19 @@ def day(title: str, demand: Sequence[float], ours: Done, oracle: Done) -> str:
     picture = Picture(title, 900, 400)
     seconds = float(len(demand))
     replicas = Panel(picture, 50, 220, seconds)
-    most = max(moment.asked for each in (ours, oracle) for moment in each.result.moments)
+    most = max(moment.asked for each in (ours, oracle) for moment in each.moments)
     replicas.scale("replicas asked for", 0, most + 1)
     width = max(len(demand) // BUCKETS, 1)
     work = [(begin, sum(demand[begin : begin + width]) / width) for begin in range(0, len(demand) - width + 1, width)]
     replicas.draw(work, LIGHT)
     for row, (done, colour) in enumerate(((oracle, COLOURS[1]), (ours, RED))):
-        asked = [(moment.time, float(moment.asked)) for moment in done.result.moments]
+        asked = [(moment.time, float(moment.asked)) for moment in done.moments]
         replicas.draw([*steps(asked), (seconds, asked[-1][1])], colour, 1.5)
         replicas.label(row, done.run.policy, colour)
     replicas.label(2, "work", LIGHT)
     late = Panel(picture, 300, 60, seconds)
-    late.scale("late first tokens of Fairlead per minute", 0, max(10, *ours.result.slow))
-    for minute, count in enumerate(ours.result.slow):
+    late.scale("late first tokens of Fairlead per minute", 0, max(10, *ours.late))
+    for minute, count in enumerate(ours.late):
         if count:
             late.draw([(60 * minute, 0), (60 * minute, count)], "#000")
     late.times()

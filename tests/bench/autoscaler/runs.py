@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fairlead.autoscaler.simulator.ours import Fairlead
-from fairlead.autoscaler.simulator.play import judge
+from fairlead.autoscaler.simulator.play import judge, late
 from fairlead.autoscaler.simulator.play import play as play_one
 from tests.bench.autoscaler import clairvoyant
 from tests.bench.autoscaler.compiled import Engines
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from fairlead.autoscaler.config import Config
     from fairlead.autoscaler.simulator.engine import Model
-    from fairlead.autoscaler.simulator.play import Policy, Result
+    from fairlead.autoscaler.simulator.play import Change, Moment, Policy, Result
     from fairlead.autoscaler.simulator.trace import Trace
 
 MOST = 16
@@ -59,6 +61,11 @@ class Done:
 
     run: Run
     result: Result
+    moments: tuple[Moment, ...] = ()
+    late: tuple[int, ...] = ()
+    """Requests of each minute whose first token was not in time."""
+    at_most: float = 0.0
+    """Share of the time in which MOST replicas were asked for."""
 
 
 def plan(traces: int, cold_starts: Sequence[float], *, quick: bool) -> list[Run]:
@@ -87,8 +94,22 @@ def _play(setting: Setting, traces: Sequence[Trace], works: Sequence[list[float]
     policy, start = _policy(run, works[run.trace], setting.config)
     traffic = traces[run.trace]
     engines = Engines(setting.model, traffic.arrival, traffic.prompt, traffic.output, any_replica=setting.any_replica)
-    played = play_one(engines, traffic, policy, cold_start=run.cold_start, start=min(start, MOST), most=MOST)
-    return Done(run, judge(traffic, played))
+    start = min(start, MOST)
+    played = play_one(engines, traffic, policy, cold_start=run.cold_start, start=start, most=MOST)
+    minutes = Counter(int(at / 60) for at in late(traffic, played))
+    return Done(
+        run,
+        judge(traffic, played),
+        played.moments,
+        tuple(minutes[minute] for minute in range(int(traffic.seconds / 60) + 1)),
+        share(played.changes, start, traffic.seconds),
+    )
+
+
+def share(changes: Sequence[Change], start: int, seconds: float) -> float:
+    """Of the time in which MOST replicas were asked for."""
+    asked = [(0.0, start), *((change.time, change.after) for change in changes), (seconds, 0)]
+    return sum(until - since for (since, number), (until, _) in pairwise(asked) if number == MOST) / seconds
 
 
 _PLAY: list[Callable[[Run], Done]] = []

@@ -37,7 +37,7 @@ def of(done: Sequence[Done], policy: str) -> list[Done]:
 
 def adaptive(done: Iterable[Done]) -> list[Done]:
     """The peers that change anything: one that asks for the most nearly all the time is static under another name."""
-    return [each for each in done if each.run.policy not in {OURS, ORACLE, STATIC} and each.result.at_most < PINNED]
+    return [each for each in done if each.run.policy not in {OURS, ORACLE, STATIC} and each.at_most < PINNED]
 
 
 def rows(done: Sequence[Done]) -> list[str]:

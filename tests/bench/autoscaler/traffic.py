@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fairlead.autoscaler.simulator.trace import Trace, part, read, repeated, trace
+from fairlead.autoscaler.simulator.trace import Trace, read, repeated, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +66,12 @@ def synthetic(seed: int, seconds: float = DAY, peak: float = PEAK) -> Trace:
                 yield at, min(int(dice.lognormvariate(math.log(700), 1.0)), 8_000), min(int(dice.expovariate(1 / 250)), 2000)
 
     return trace(f"synthetic day, seed {seed}", requests(), seconds)
+
+
+def part(whole: Trace, begin: float, end: float) -> Trace:
+    """What came from `begin` on and before `end`."""
+    rows = zip(whole.arrival, whole.prompt, whole.output, strict=True)
+    return trace(whole.name, ((at - begin, prompt, output) for at, prompt, output in rows if begin <= at < end), end - begin)
 
 
 def half(whole: Trace, which: int) -> Trace:

@@ -18,7 +18,7 @@ from fairlead.autoscaler.simulator.fleet import Fleet, View
 from fairlead.autoscaler.simulator.play import Change, Played, Result, judge, play, reversals
 from fairlead.autoscaler.simulator.trace import Trace, trace
 from tests.bench.autoscaler import clairvoyant, compiled, table, traffic
-from tests.bench.autoscaler.runs import OURS, Done, Run
+from tests.bench.autoscaler.runs import MOST, OURS, Done, Run, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,6 +195,14 @@ def test_reversals(changes: list[tuple[float, int, int]], expected: int) -> None
     assert reversals([Change(*each) for each in changes]) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "start", "expected"),
+    [([], MOST, 1.0), ([], 1, 0.0), ([(20, 1, MOST), (80, MOST, 15)], 1, 0.6), ([(0, MOST, 2), (90, 2, MOST)], MOST, 0.1)],
+)
+def test_the_share_of_the_time_at_the_most(changes: list[tuple[float, int, int]], start: int, expected: float) -> None:
+    assert share([Change(*each) for each in changes], start, 100.0) == pytest.approx(expected)
+
+
 def test_synthetic_traffic_is_the_same_every_time() -> None:
     one, two, other = traffic.synthetic(1, 600), traffic.synthetic(1, 600), traffic.synthetic(2, 600)
     assert (one.arrival, one.prompt, one.output) == (two.arrival, two.prompt, two.output)
@@ -220,7 +228,7 @@ def test_the_clairvoyant_asks_before_it_is_needed_and_keeps_over_a_dip() -> None
 
 
 def done(policy: str, knob: float, attainment: float, hours: float, turns: int = 0, *, at_most: float = 0.0) -> Done:
-    return Done(Run(0, 120.0, policy, knob), Result(attainment, 1.0, hours, 10, turns, at_most=at_most))
+    return Done(Run(0, 120.0, policy, knob), Result(attainment, 0.1, 1.0, hours, 10, turns), at_most=at_most)
 
 
 def test_the_best_of_a_sweep_is_the_cheapest_that_is_good_enough() -> None:

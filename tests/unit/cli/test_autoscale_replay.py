@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import lzma
 import math
+import os
 import re
+import subprocess
+import sys
 import time
 import tomllib
 from importlib import import_module
@@ -94,6 +97,45 @@ def test_more_users_need_more(files: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("apart", "why"),
+    [
+        # 2.2 requests at once: the engine has to let some wait.
+        pytest.param(1.0, "QueueHigh: 5 requests wait", id="by the engine"),
+        # 1.6: nobody waits for long, but the policy plans with 67 % of 2.
+        pytest.param(1.35, "DemandHigh: demand for 0.", id="by the policy"),
+    ],
+)
+def test_what_an_engine_may_have_at_once_counts(apart: float, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without maxNumSeqs the engine takes eight at once, and one replica is enough."""
+    Path("steady.csv").write_text("\n".join(["time,prompt,output", *(f"{apart * index},200,40" for index in range(600))]))
+    Path("two.yaml").write_text(yaml.safe_dump(SPEC).replace("spec:\n", "spec:\n  engine: {maxNumSeqs: 2}\n"))
+    shown = {}
+    for file in ("chat.yaml", "two.yaml"):
+        assert replay("steady.csv", "--config", file, "--engine", "slow.yaml", "--changes") == 0
+        shown[file] = capsys.readouterr().out
+    assert re.search(r"^changes +0,", shown["chat.yaml"], re.MULTILINE)
+    assert f"1 -> 2  {why}" in shown["two.yaml"]
+    assert "replicas of       a slow one, maxNumSeqs 2" in shown["two.yaml"]
+
+
+@pytest.mark.usefixtures("files")
+def test_a_reader_who_has_seen_enough() -> None:
+    """The picture is there, and nothing is said of the pipe."""
+    command = [sys.executable, "-m", "fairlead.cli", "autoscale", "replay", "busy.csv", "--config", "chat.yaml"]
+    for changes in ([], ["--changes"]):
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        path = os.pathsep.join(sys.path)
+        done = subprocess.run(
+            [*command, *changes], stdout=write_end, stderr=subprocess.PIPE, text=True, check=False, env={"PYTHONPATH": path}
+        )
+        os.close(write_end)
+        assert (done.returncode, done.stderr) == (0, "")
+        Path("busy.svg").unlink()
+
+
+@pytest.mark.usefixtures("files")
 def test_compressed_traces(capsys: pytest.CaptureFixture[str]) -> None:
     plain = trace(3).encode()
     Path("a.csv.gz").write_bytes(gzip.compress(plain))
@@ -161,7 +203,10 @@ def spec(**autoscaling: object) -> str:
             {"t.csv": "time,prompt,output\n1,2,3000000000"}, ["t.csv"], "line 2: '1,2,3000000000' is no request", id="no tokens"
         ),
         pytest.param(
-            {"t.csv": "time,prompt,output\n1,2,3\n2,-5,3"}, ["t.csv"], "t.csv, line 3: '2,-5,3' is no request: write", id="below 0"
+            {"t.csv": "time,prompt,output\n1,2,3\n2,-5,3"},
+            ["t.csv"],
+            "t.csv, line 3: '2,-5,3' is no request: write",
+            id="below 0",
         ),
         pytest.param(
             {"t.csv": "time,prompt,output\n1,2,3\n1.7e9,2,3"}, ["t.csv"], "19676 days; is the arrival in seconds", id="too long"
@@ -170,6 +215,13 @@ def spec(**autoscaling: object) -> str:
         pytest.param({}, ["busy.csv", "--config", "none.yaml"], "none.yaml: cannot be read as YAML", id="no spec"),
         pytest.param({"chat.yaml": "a: ["}, ["busy.csv"], "chat.yaml: cannot be read as YAML", id="no YAML"),
         pytest.param({"chat.yaml": "a: 1"}, ["busy.csv"], "holds 0 objects of kind ModelDeployment", id="no ModelDeployment"),
+        pytest.param({"chat.yaml": "a: 2026-13-01"}, ["busy.csv"], "chat.yaml: cannot be read as YAML: month must", id="no date"),
+        pytest.param(
+            {"chat.yaml": yaml.safe_dump({**SPEC, "metadata": ["a"]})},
+            ["busy.csv"],
+            "chat.yaml: is no valid ModelDeployment:\n  metadata: ",
+            id="a list of metadata",
+        ),
         pytest.param({"chat.yaml": spec(maxReplica=2)}, ["busy.csv"], "spec.autoscaling.maxReplica: Extra", id="unknown field"),
         pytest.param({"chat.yaml": spec(mode="External")}, ["busy.csv"], "write mode: Auto and maxReplicas", id="External"),
         pytest.param({"chat.yaml": spec()}, ["busy.csv"], "write mode: Auto and maxReplicas", id="no bound"),
@@ -220,17 +272,29 @@ def test_what_cannot_be_used_is_told(
     if "--config" not in arguments:
         arguments = [*arguments, "--config", "chat.yaml"]
     assert replay(*arguments) == 2
-    message = capsys.readouterr().err
+    printed, message = capsys.readouterr()
     assert message.startswith("fairlead: ")
     assert says in message
     assert "Traceback" not in message
+    assert ("GPU-hours" in printed) == ("no/such.svg" in message), "where only the picture fails, the rest is told"
 
 
-@pytest.mark.parametrize("arguments", [["--cold-start", "0"], ["--cold-start", "soon"], ["--times", "0"], ["--router", "best"]])
-def test_an_option_that_cannot_be_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--cold-start", "0", "'0' is no length of time; write seconds above 0, such as 120"),
+        ("--cold-start", "nan", "'nan' is no length of time; write seconds"),
+        ("--cold-start", "soon", "'soon' is no length of time; write seconds above 0, such as 120"),
+        ("--times", "0", "'0' will not do; write a whole number from 1 on, such as 2"),
+        ("--times", "x", "'x' will not do; write a whole number from 1 on, such as 2"),
+        ("--start", "1.5", "'1.5' will not do; write a whole number"),
+        ("--router", "best", "invalid choice: 'best'"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(option: str, value: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        replay("busy.csv", "--config", "chat.yaml", *arguments)
-    assert arguments[0] in capsys.readouterr().err
+        replay("busy.csv", "--config", "chat.yaml", option, value)
+    assert f"{option}: {says}" in capsys.readouterr().err
 
 
 def test_as_a_plugin_of_kubectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

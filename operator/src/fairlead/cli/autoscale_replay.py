@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ TRACE is a CSV file (or .csv.gz, .csv.xz) whose first line names its columns, on
 one for the tokens of the prompt and one for those of the answer. The Azure LLM inference traces and BurstGPT can be played as
 they are. The replicas are those of an engine on one GPU, by measured constants: {", ".join(MODELS)}, or a YAML file with your own
 ({", ".join(field.name for field in fields(Model))}).
+spec.engine.maxNumSeqs, where the ModelDeployment has it, counts instead of the engine's max_running.
 """
 
 
@@ -61,16 +62,22 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no time; write seconds above 0, such as 120")
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; write seconds above 0, such as 120")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is too few; write 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} will not do; write a whole number from 1 on, such as 2")
     return value
 
 
@@ -80,34 +87,42 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: a file cannot be used.
     """
-    settings = _settings(options.config)
+    settings, at_once = _settings(options.config)
     model = constants(options.engine)
+    if at_once is not None:
+        model = replace(model, name=f"{model.name}, maxNumSeqs {at_once}", max_running=at_once)
     try:
         traffic = repeated(read(options.trace), options.times)
     except TraceError as error:
         raise UserError(str(error)) from None
-    played, changed = _play(options, settings, model, traffic)
+    played, changed = _play(options, settings, at_once, model, traffic)
+    target = options.picture or Path(f"{traffic.name}.svg")
+    title = f"{traffic.name}: {settings.min_replicas} to {settings.max_replicas} replicas, cold start {options.cold_start:g} s"
+    refused = None
+    # Before anything is printed: who reads that may stop at any line, and whatever becomes of the picture the rest is told.
+    try:
+        target.write_text(picture.replay(title, traffic, played), encoding="utf-8")
+    except OSError as error:
+        refused = f"{target}: cannot be written: {error.strerror}"
     if options.changes:
         for change, decision in zip(played.changes, changed, strict=True):
             print(f"{_clock(change.time)}  {change.before} -> {change.after}  {decision.reason}: {decision.message}")
     print("\n".join(_summary(model, traffic, played, changed)))
-    target = options.picture or Path(f"{traffic.name}.svg")
-    title = f"{traffic.name}: {settings.min_replicas} to {settings.max_replicas} replicas, cold start {options.cold_start:g} s"
-    try:
-        target.write_text(picture.replay(title, traffic, played), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    if refused:
+        raise UserError(refused)
     print(f"picture           {target}")
 
 
-def _settings(file: Path) -> Config:
-    autoscaling = model_deployment(file).spec.autoscaling
+def _settings(file: Path) -> tuple[Config, int | None]:
+    """How replicas are counted, and spec.engine.maxNumSeqs."""
+    spec = model_deployment(file).spec
+    autoscaling = spec.autoscaling
     if autoscaling is None:
         raise UserError(f"{file}: has no spec.autoscaling; write at least\n  autoscaling:\n    maxReplicas: 4")
     if not autoscaling.decides or autoscaling.max_replicas is None:
         raise UserError(f"{file}: spec.autoscaling leaves the number to others; write mode: Auto and maxReplicas")
     try:
-        return config(autoscaling)
+        return config(autoscaling), spec.engine.max_num_seqs
     except ValueError as error:
         raise UserError(f"{file}: spec.autoscaling: {error}") from None
 
@@ -146,7 +161,9 @@ def _is_number(value: object, *, whole: bool) -> bool:
     return isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
 
 
-def _play(options: argparse.Namespace, settings: Config, model: Model, traffic: Trace) -> tuple[Played, list[Decision]]:
+def _play(
+    options: argparse.Namespace, settings: Config, at_once: int | None, model: Model, traffic: Trace
+) -> tuple[Played, list[Decision]]:
     """What happened, and the decision behind each change."""
     changed: list[Decision] = []
     engines = Engines(model, traffic.arrival, traffic.prompt, traffic.output, any_replica=options.router == "any")
@@ -162,7 +179,7 @@ def _play(options: argparse.Namespace, settings: Config, model: Model, traffic: 
     played = play(
         engines,
         traffic,
-        Fairlead(settings, remember),
+        Fairlead(settings, remember, at_once=at_once),
         cold_start=options.cold_start,
         start=options.start or settings.min_replicas,
         most=settings.max_replicas,
@@ -180,13 +197,12 @@ def _clock(seconds: float) -> str:
 
 def _summary(model: Model, traffic: Trace, played: Played, changed: list[Decision]) -> list[str]:
     result = judge(traffic, played)
-    ordered = sorted(waited if waited >= 0 else traffic.seconds for waited in played.first)
     reasons = Counter(decision.reason.value for decision in changed)
     return [
         f"traffic           {len(traffic)} requests in {_clock(traffic.seconds).strip()}",
         f"replicas of       {model.name}",
         f"in time           {result.attainment:.3f} % of first tokens within {FIRST_TOKEN:g} s",
-        f"first token       median {ordered[len(ordered) // 2]:.2f} s, p99 {result.p99:.2f} s",
+        f"first token       median {result.median:.2f} s, p99 {result.p99:.2f} s",
         f"GPU-hours         {result.gpu_hours:.2f}",
         f"changes           {result.changes}, {result.reversals} of them reversals within 10 minutes",
         f"because of        {', '.join(f'{reason} {count}' for reason, count in reasons.most_common()) or 'nothing'}",

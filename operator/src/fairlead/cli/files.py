@@ -23,7 +23,8 @@ def documents(file: Path) -> list[Any]:
     """
     try:
         return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    # ValueError: no UTF-8, or a date such as 2026-13-01.
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{file}: cannot be read as YAML: {error}") from None
 
 
@@ -36,8 +37,11 @@ def model_deployment(file: Path) -> ModelDeployment:
     found = [each for each in documents(file) if isinstance(each, dict) and each.get("kind") == KIND]
     if len(found) != 1:
         raise UserError(f"{file}: holds {len(found)} objects of kind {KIND} ({API_VERSION}); write exactly one")
-    # As kubectl does: an object that names no namespace goes into the current one.
-    whole = {**found[0], "metadata": {"namespace": "default", **(found[0].get("metadata") or {})}}
+    metadata = found[0].get("metadata") or {}
+    if isinstance(metadata, dict):
+        # As kubectl does: an object that names no namespace goes into the current one.
+        metadata = {"namespace": "default", **metadata}
+    whole = {**found[0], "metadata": metadata}
     try:
         return ModelDeployment.model_validate(whole)
     except ValidationError as error:

@@ -21,16 +21,18 @@ _PHASES = {"starting": Phase.STARTING, "ready": Phase.READY, "draining": Phase.T
 class Fairlead:
     """Every look, with an empty memory at the beginning."""
 
-    def __init__(self, config: Config, decided: Callable[[Decision], None] = lambda _: None) -> None:
-        """Take the configuration, and who is told each decision."""
-        self._config = config
+    def __init__(
+        self, config: Config, decided: Callable[[Decision], None] = lambda _: None, *, at_once: int | None = None
+    ) -> None:
+        """Take the configuration, who is told each decision, and spec.engine.maxNumSeqs."""
+        self._config, self._at_once = config, at_once
         self._memory = Memory()
         self._decided = decided
 
     def decide(self, view: View) -> int:
         """Ask."""
         replicas = tuple(_replica(pod, view.now) for pod in view.pods)
-        decision = decide(Observation(view.now, view.target, replicas), self._memory, self._config)
+        decision = decide(Observation(view.now, view.target, replicas, self._at_once), self._memory, self._config)
         self._memory = decision.memory
         self._decided(decision)
         return decision.replicas

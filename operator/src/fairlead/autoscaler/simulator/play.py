@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -54,8 +54,6 @@ class Played:
     gpu_hours: float
     changes: tuple[Change, ...]
     moments: tuple[Moment, ...]
-    at_most: float
-    """Share of the time in which as many replicas as may be were asked for."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,12 @@ class Result:
 
     attainment: float
     """Percent of requests whose first token came within FIRST_TOKEN seconds."""
+    median: float
     p99: float
-    """Seconds to the first token."""
+    """Seconds to the first token, both."""
     gpu_hours: float
     changes: int
     reversals: int
-    moments: tuple[Moment, ...] = field(default=(), repr=False)
-    slow: tuple[int, ...] = field(default=(), repr=False)
-    """Requests per minute whose first token was late."""
-    at_most: float = 0.0
 
 
 def play(
@@ -102,7 +97,7 @@ def play(
     for _ in range(start):
         fleet.add(0.0, ready=True)
     fleet.look(0.0, 0.0)
-    now, target, gpu_seconds, at_most, longest, kept = 0.0, start, 0.0, 0.0, 0.0, 0.0
+    now, target, gpu_seconds, longest, kept = 0.0, start, 0.0, 0.0, 0.0
     changes: list[Change] = []
     moments: list[Moment] = []
     while now < traffic.seconds:
@@ -112,7 +107,6 @@ def play(
             target = wanted
             fleet.scale(now, target)
         gpu_seconds += len(fleet.pods) * TICK
-        at_most += TICK * (target == most)
         longest = max(longest, sum(pod.waiting for pod in fleet.pods))
         if now >= kept:
             moments.append(Moment(now, target, sum(pod.state == "ready" for pod in fleet.pods), longest))
@@ -121,30 +115,29 @@ def play(
         engines.advance(now + TICK)
         now += TICK
         fleet.look(now, now - TICK)
-    return Played(engines.close(), gpu_seconds / 3600, tuple(changes), tuple(moments), at_most / traffic.seconds)
+    return Played(engines.close(), gpu_seconds / 3600, tuple(changes), tuple(moments))
+
+
+def late(traffic: Trace, played: Played) -> list[float]:
+    """When those requests came whose first token was not in time."""
+    return [
+        at
+        for at, waited in zip(traffic.arrival, played.first, strict=True)
+        # What came in the last two seconds and has no token yet is not late.
+        if not 0 <= waited <= FIRST_TOKEN and not (waited < 0 and at > traffic.seconds - FIRST_TOKEN)
+    ]
 
 
 def judge(traffic: Trace, played: Played) -> Result:
     """What it was worth to users, and what it cost."""
-    slow = [0] * (int(traffic.seconds / 60) + 1)
-    late = 0
-    for at, waited in zip(traffic.arrival, played.first, strict=True):
-        if not 0 <= waited <= FIRST_TOKEN:
-            # What came in the last two seconds and has no token yet is not late.
-            if waited < 0 and at > traffic.seconds - FIRST_TOKEN:
-                continue
-            late += 1
-            slow[int(at / 60)] += 1
     ordered = sorted(waited if waited >= 0 else traffic.seconds for waited in played.first)
     return Result(
-        attainment=100 * (1 - late / max(len(ordered), 1)),
+        attainment=100 * (1 - len(late(traffic, played)) / max(len(ordered), 1)),
+        median=ordered[len(ordered) // 2] if ordered else 0.0,
         p99=ordered[int(0.99 * len(ordered))] if ordered else 0.0,
         gpu_hours=played.gpu_hours,
         changes=len(played.changes),
         reversals=reversals(played.changes),
-        moments=played.moments,
-        slow=tuple(slow),
-        at_most=played.at_most,
     )
 
 

@@ -61,12 +61,6 @@ def trace(name: str, requests: Iterable[Request], seconds: float) -> Trace:
     return Trace(name, arrival, prompt, output, seconds)
 
 
-def part(whole: Trace, begin: float, end: float) -> Trace:
-    """What came from `begin` on and before `end`."""
-    rows = zip(whole.arrival, whole.prompt, whole.output, strict=True)
-    return trace(whole.name, ((at - begin, prompt, output) for at, prompt, output in rows if begin <= at < end), end - begin)
-
-
 def repeated(once: Trace, times: int) -> Trace:
     """Each request `times` times: so many times the users, with the same ups and downs."""
     dice = random.Random(7)  # noqa: S311  # nosec B311: the same copies every time
