@@ -11,6 +11,7 @@ server, sidecar and client share the other. The measuring itself is tests.bench.
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 
 from tests.cluster.access import Cluster
 from tests.e2e.conftest import World, install, model_claim
@@ -51,20 +52,20 @@ def main() -> int:
     if cluster is None:
         raise SystemExit("no cluster is up: run `make cluster-up images` first")
     kube = Kube(cluster.kubectl, cluster.kubeconfig)
-    install(cluster)
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    kube.apply(*model_claim(cluster, NAMESPACE))
     world = World(cluster, kube, NAMESPACE)
-    try:
+    # The last one first, each whatever became of the others: with the chart half installed there may be no kind to remove.
+    with ExitStack() as undo:
+        undo.callback(kube.delete, "persistentvolume", f"models-{NAMESPACE}")
+        undo.callback(kube.delete, "namespace", NAMESPACE)
+        install(cluster)
+        kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        kube.apply(*model_claim(cluster, NAMESPACE))
+        undo.callback(world.remove, NAME)
         world.create(NAME, replicas=1, engine=ENGINE, wait=600)
         measure = ["-m", "tests.bench.autoscaler.validate", world.url(NAME)]
         limits = ["--kv-tokens", str(KV_TOKENS), "--max-running", str(MOST_RUNNING)]
         command = [*world.in_node, sys.executable, *measure, *limits, *sys.argv[1:]]
         return subprocess.run(command, check=False).returncode
-    finally:
-        world.remove(NAME)
-        kube.delete("namespace", NAMESPACE)
-        kube.delete("persistentvolume", f"models-{NAMESPACE}")
 
 
 if __name__ == "__main__":
