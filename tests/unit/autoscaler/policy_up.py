@@ -141,7 +141,7 @@ CASES = [
         observation(*[busy(f"replica-{index}", 0.9, waiting=124.0) for index in range(2)]),
         replace(
             memory(0.9, 0.9),
-            overload=replace(DEEP, first=248.0, last=ELAPSED),
+            overload=replace(DEEP, last=ELAPSED),
             loads={f"replica-{index}": load(0.9, queued_seconds=20) for index in range(2)},
         ),
         7,
@@ -153,12 +153,12 @@ CASES = [
         observation(*[busy(f"replica-{index}", 0.9, waiting=124.0) for index in range(2)]),
         replace(
             memory(0.9, 0.9),
-            overload=replace(DEEP, first=240.0, waiting=240.0, trend=228.0, last=ELAPSED),
+            overload=replace(DEEP, last=ELAPSED, looks=tuple((ELAPSED - 10 + 2 * look, 224.0 + 4 * look) for look in range(6))),
             loads={f"replica-{index}": load(0.9, queued_seconds=20) for index in range(2)},
         ),
         8,
         Reason.QUEUE_HIGH,
-        "248 requests wait on 2 replicas",
+        "248 requests wait on 2 replicas, 120 more each minute, queueDepth is 4",
     ),
     Case(
         "a queue that shrinks",

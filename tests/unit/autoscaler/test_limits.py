@@ -11,7 +11,7 @@ from fairlead.autoscaler.reasons import Reason
 from fairlead.autoscaler.sharing import Wish
 from fairlead.reconciler.kinds import Key
 
-INPUTS = Inputs(2, 2, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, None, 120.0, None)
+INPUTS = Inputs(2, 2, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, None, 120.0, None)
 BEFORE = Memory(raised=1.0, lowered=2.0, lowered_at_peak=3.0, regrets={2: Regret(1.0, 9.0, 1)}, surge=1.0)
 AFTER = Memory(raised=50.0, lowered=60.0, lowered_at_peak=7.0, surge=5.0)
 FIRST = Wish(Key("other", "big"), ("nvidia.com/gpu", frozenset()), 1000, raises=False, short=True)

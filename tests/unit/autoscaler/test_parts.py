@@ -213,13 +213,28 @@ def test_a_queue_shrinks() -> None:
     assert (growing.shrinks, steady.shrinks, shrinking.shrinks) == (False, False, True)
 
 
-def test_a_queue_that_grows_is_counted_as_in_a_minute() -> None:
-    evenly = queued(*range(9, 109, 2))
-    assert evenly.waiting * evenly.growing == pytest.approx(107 + 60, rel=0.05), "one more each second"
-    assert queued(*[90] * 3).growing == 1.0, "what came at once comes no more"
-    assert queued(*range(9, 109, 2), *[107] * 20).growing == pytest.approx(1.0, abs=0.05), "it grows no more"
-    assert queued(*range(109, 9, -2)).growing == 1.0
-    assert queued(9, 9, 0).growing == 1.0
+def test_what_a_queue_grows_by() -> None:
+    evenly = range(9, 109, 2)
+    assert queued(*evenly).growth == pytest.approx(1.0), "one more each second"
+    assert queued(*evenly, seconds=1.0).growth == pytest.approx(2.0)
+    assert queued(9, 11, 13, 15, 17).growth == 0.0, "for too short a time"
+    assert queued(*evenly, *[107] * 3).growth == 0.0, "it grows no more"
+    assert queued(*range(109, 9, -2)).growth == 0.0
+    assert queued(*evenly, 0).growth == 0.0
+
+
+@pytest.mark.parametrize("burst", [(90, 90), (45, 90), (20, 60, 90)])
+def test_what_came_at_once_is_no_growth(burst: tuple[int, ...]) -> None:
+    """However many looks it takes to see it whole, as each replica is read at another moment."""
+    assert [queued(*burst, *[90] * looks).growth for looks in range(12)] == [0.0] * 12
+
+
+def test_what_came_while_nobody_looked_is_no_growth() -> None:
+    after = queued(*[20] * 5).unwatched()
+    for look in range(12):
+        after = after.look(300.0 + 2 * look, 2.0, 300.0, 8.0)
+        assert after.growth == 0.0
+    assert after.stands
 
 
 def played(values: list[float], keep: float = 900.0) -> History:

@@ -48,12 +48,30 @@ def test_inputs_are_the_numbers_of_the_decision() -> None:
     assert inputs.speed == pytest.approx(50, abs=0.1)
 
 
-def test_a_broken_replica_counts_as_one_that_is_needed() -> None:
-    """Three of four would be enough for what the healthy ones carry; the broken one's share has to be carried by somebody."""
-    healthy = [busy(f"replica-{index}", 0.6) for index in range(3)]
-    broken = busy("replica-3", 0.1, waiting=50.0, duty_cycle_percent=0.0)
-    decision = decide(observation(*healthy, broken), memory(0.6, 0.6, 0.6, 0.1, level=2.8), CONFIG)
-    assert (decision.replicas, decision.reason) == (5, Reason.DEMAND_HIGH)
+def broken(name: str) -> Replica:
+    return busy(name, 0.1, waiting=50.0, duty_cycle_percent=0.0)
+
+
+@pytest.mark.parametrize(("level", "wanted", "reason"), [(1.8, 4, Reason.QUEUE_WITHOUT_WORK), (2.4, 5, Reason.DEMAND_HIGH)])
+def test_a_broken_replica_is_one_that_is_replaced(level: float, wanted: int, reason: Reason) -> None:
+    """What the healthy ones carry needs three or four that are healthy: so many beside the broken one."""
+    healthy = [busy(f"replica-{index}", level / 3) for index in range(3)]
+    remembered = memory(*[level / 3] * 3, 0.1, level=level)
+    decision = decide(observation(*healthy, broken("replica-3")), remembered, CONFIG)
+    assert (decision.replicas, decision.reason) == (wanted, reason)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_where_all_are_broken_none_is_bought(count: int) -> None:
+    """A driver, or a duty cycle that comes from somewhere else: the next one would look the same."""
+    names = [f"replica-{index}" for index in range(count)]
+    remembered = memory(*[0.3] * count)
+    for look in range(90):
+        now = NOW + 2 * look
+        seen = [aged(broken(name), -2 * look) for name in names]
+        decision = decide(observation(*seen, now=now), remembered, CONFIG)
+        assert (decision.replicas, decision.reason) == (count, Reason.QUEUE_WITHOUT_WORK)
+        remembered = decision.memory
 
 
 def test_what_is_left_of_requests_that_are_gone_is_no_load() -> None:
@@ -94,6 +112,20 @@ def test_a_step_down_that_is_undone_is_not_tried_again() -> None:
     again = replace(decision.memory, lowered=ELAPSED + 2, raised=ELAPSED)
     third = decide(observation(*FULL), replace(again, clock=remembered.clock), CONFIG)
     assert third.memory.regrets[3].times == 2
+
+
+@pytest.mark.parametrize(("ago", "times"), [(2400.0, 2), (2500.0, 1)])
+def test_a_step_down_that_was_undone_long_ago_is_forgotten(ago: float, times: int) -> None:
+    """It was held off for 2400 s; in as many again it was not tried, or did."""
+    regret = Regret(peak=1.5, until=ELAPSED + 2 - ago, times=1)
+    remembered = memory(0.9, 0.9, lowered=ELAPSED - 100, lowered_at_peak=1.5, regrets={3: regret})
+    assert decide(observation(*FULL), remembered, CONFIG).memory.regrets[3].times == times
+
+
+def test_a_load_that_is_planned_for_is_no_panic() -> None:
+    seen = [busy(f"replica-{index}", 0.92) for index in range(4)]
+    decision = decide(observation(*seen), memory(*[0.92] * 4), replace(CONFIG, load_percent=95))
+    assert (decision.replicas, decision.reason) == (4, Reason.STEADY)
 
 
 def test_what_a_user_asks_for_must_be_possible() -> None:

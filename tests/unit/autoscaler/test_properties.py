@@ -70,7 +70,8 @@ _LOADS = st.builds(
     heard_seconds=st.floats(0, 60),
     told_duty=st.booleans(),
 )
-_OVERLOADS = st.builds(Overload, st.floats(0, 60), st.floats(0, 500), st.floats(0, 500), st.floats(0, 500), _maybe(_SECONDS))
+_LOOKS = st.lists(st.floats(0, 500), max_size=16).map(lambda waiting: tuple((2.0 * at, each) for at, each in enumerate(waiting)))
+_OVERLOADS = st.builds(Overload, st.floats(0, 60), st.floats(0, 500), st.floats(0, 500), _maybe(_SECONDS), _LOOKS)
 _DEMANDS = st.lists(st.floats(0, 10), max_size=20)
 _MEMORIES = st.builds(
     Memory,
@@ -126,7 +127,8 @@ _WAITING = st.sampled_from([0.0, 0.0, 0.0, 1.0, 5.0, 200.0])
 _DUTY = st.sampled_from([None, 0.0, 3.0, 60.0, 99.0])
 _ONE_STARTS = st.sampled_from([False, False, False, False, True])
 _CHANGED = st.sampled_from([None, 0.0, cases.ELAPSED - 10])
-_QUEUED = st.sampled_from([Overload(), Overload(2.0, 5.0, 5.0, 5.0), Overload(10.0, 20.0, 50.0, 40.0, cases.ELAPSED)])
+GREW = tuple((cases.ELAPSED - 12 + 2 * look, 20.0 + 5 * look) for look in range(7))
+_QUEUED = st.sampled_from([Overload(), Overload(2.0, 5.0, 5.0), Overload(10.0, 50.0, 40.0, cases.ELAPSED, GREW)])
 _MORE = st.sampled_from([-1, 0, 0, 0, 0, 1])
 
 

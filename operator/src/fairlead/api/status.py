@@ -45,8 +45,12 @@ class AutoscalingInputs(ApiModel):
     """Replicas that finish their last streams."""
     unreadable: Annotated[int, Field(ge=0)] = 0
     """Replicas that serve and whose load is not known."""
+    broken: Annotated[int, Field(ge=0)] = 0
+    """Replicas before which requests wait while the GPU does nothing."""
     waiting: Annotated[int, Field(ge=0)] = 0
     """Requests that wait in the engines."""
+    waiting_per_minute: Annotated[int, Field(ge=0)] = 0
+    """Requests by which a queue that stands gets longer in a minute."""
     running: Annotated[int, Field(ge=0)] = 0
     """Requests that the engines work on."""
     demand_percent: Annotated[int, Field(ge=0)] = 0

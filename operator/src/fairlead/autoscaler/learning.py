@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fairlead.autoscaler.capacity import Capacity
-    from fairlead.autoscaler.clock import Clock
+    from fairlead.autoscaler.clock import Clock, Tick
     from fairlead.autoscaler.config import Config
     from fairlead.autoscaler.seen import Seen
 
@@ -28,9 +28,9 @@ FORGET_SHORTER = 0.2
 """A start that was shorter than the longest one moves the measure by this share: long starts are the ones to plan for."""
 
 
-def update(memory: Memory, clock: Clock, seen: Seen, seconds: float, config: Config) -> Memory:
-    """With the loads, the starts, the capacity and the demand of this look; `seconds` since the last."""
-    elapsed = clock.elapsed
+def update(memory: Memory, clock: Clock, tick: Tick, seen: Seen, config: Config) -> Memory:
+    """With the loads, the starts, the capacity and the demand of this look, one `tick` after the last."""
+    elapsed, seconds = clock.elapsed, tick.seconds
     readable = {each.name for each in seen.readable}
     loads = {}
     for each in seen.ready:
@@ -39,12 +39,13 @@ def update(memory: Memory, clock: Clock, seen: Seen, seconds: float, config: Con
         loads[each.name] = heard(before, each, seen.now, seconds, config.queue_depth) if fresh else unheard(before)
     healthy = [loads[name] for name in readable if name not in seen.broken]
     known = capacity.learn(memory.capacity, healthy, seconds)
-    level, surge, overload, history = memory.level, memory.surge, memory.overload, memory.history
+    level, surge, history = memory.level, memory.surge, memory.history
+    overload = memory.overload.unwatched() if tick.jumped or not readable else memory.overload
     if readable:
         busy, queue = demand(seen, loads, known, config)
         surge = busy + queue / DRAIN
-        # Over all that serve, and the healthy ones' requests only: a broken replica's queue is no demand.
-        overload = overload.look(elapsed, seconds, sum(load.waiting for load in healthy), config.queue_depth * len(seen.ready))
+        # Over those that serve and are not broken: a broken replica's queue is no demand.
+        overload = overload.look(elapsed, seconds, sum(load.waiting for load in healthy), config.queue_depth * seen.healthy)
         if memory.overload.last is None:
             level = busy if level is None else level - math.expm1(-seconds / LEVEL_SECONDS) * (busy - level)
             history = history.add(elapsed, level, config.quiet_seconds)
@@ -73,22 +74,25 @@ def update(memory: Memory, clock: Clock, seen: Seen, seconds: float, config: Con
 
 
 def demand(
-    seen: Seen, loads: Mapping[str, Load], known: Capacity, config: Config, *, new_seconds: float = 0.0
+    seen: Seen, loads: Mapping[str, Load], known: Capacity, config: Config, *, new_seconds: float = 0.0, more: float = 0.0
 ) -> tuple[float, float]:
     """Full replicas that would carry what the replicas work on, and that would hold what waits beyond what may.
 
-    A replica that cannot be read just now counts as it was when last heard. A broken one counts as full, for what it should
-    carry others have to; its queue does not count. One that has been heard for less than `new_seconds` does not count.
+    A replica that cannot be read just now counts as it was when last heard. A broken one's queue does not count, and what it was
+    busy with is soon nothing. One that has been heard for less than `new_seconds` does not count. `more`: requests that will have
+    joined the queues.
     """
     busy = queue = 0.0
+    queued: list[Load] = []
     for replica in seen.ready:
         load = loads[replica.name]
-        if replica.name in seen.broken:
-            busy += 1.0
-        elif load.heard_seconds >= new_seconds or load.counted is None:
+        if load.heard_seconds >= new_seconds or load.counted is None:
             busy += known.used(load, seen.at_once)
-            if load.saturated and load.waiting > config.queue_depth:
-                queue += (load.waiting - config.queue_depth) / max(seen.at_once or known.full_running or load.running, 1.0)
+            if load.saturated and load.waiting > config.queue_depth and replica.name not in seen.broken:
+                queued.append(load)
+    for load in queued:
+        requests = load.waiting - config.queue_depth + more / len(queued)
+        queue += requests / max(seen.at_once or known.full_running or load.running, 1.0)
     return busy, queue
 
 

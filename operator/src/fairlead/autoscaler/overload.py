@@ -6,17 +6,19 @@ import math
 from dataclasses import dataclass
 
 STANDS_SECONDS = 4.0
-"""The queue is too deep if it was at three looks: one look may fall between two steps of the engine."""
+"""The queue is too deep if it was at two looks: one look may fall between two steps of the engine."""
 OVER_SECONDS = 30.0
 """For so long afterwards the replicas still work off what has waited: twice what smooths a load."""
 TREND_SECONDS = 10.0
-AHEAD_SECONDS = 60.0
-"""A queue that grows is counted as it will be in a minute. While it stands, its growth is all that tells how much more comes than
-can be served, and replicas asked for one by one as it gets longer come one by one as well: on the days that defaults are chosen on,
-a seventh fewer first tokens are late for the same GPU-hours. As it will be once a replica has started would be too much: with starts
-of five minutes all that may be asked for are, at each queue."""
 SHRINKS = 0.9
 """A queue that is by so much shorter than it was some ten seconds ago shrinks: what is there is enough to empty it."""
+GROWS_SECONDS = 10.0
+"""A queue's growth is told from so many seconds of it: what comes at once shows over two or three looks, for each replica is read
+at another moment, and comes no more."""
+LATELY = 3
+"""Looks over which it still grows: what grew before and does not any more has come."""
+MOST_LOOKS = 16
+"""Half a minute of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +27,28 @@ class Overload:
 
     deep_seconds: float = 0.0
     """For so long more requests have waited than may."""
-    first: float = 0.0
-    """Requests that waited at the first look at which they were too many."""
     waiting: float = 0.0
     """Requests, as of the last look."""
     trend: float = 0.0
     """The same, smoothed."""
     last: float | None = None
     """When the queue stood last, until it is over."""
+    looks: tuple[tuple[float, float], ...] = ()
+    """The last ones at which more waited than may, without a break, the oldest first: when, and how many."""
 
     def look(self, elapsed: float, seconds: float, waiting: float, allowed: float) -> Overload:
         """After one more look."""
         deep = self.deep_seconds + seconds if waiting > allowed else 0.0
-        first = self.first if self.deep_seconds else waiting
+        looks = (*self.looks, (elapsed, waiting))[-MOST_LOOKS:] if waiting > allowed else ()
         trend = self.trend - math.expm1(-seconds / TREND_SECONDS) * (waiting - self.trend)
         if deep >= STANDS_SECONDS:
-            return Overload(deep, first, waiting, trend, elapsed)
+            return Overload(deep, waiting, trend, elapsed, looks)
         over = self.last is None or elapsed - self.last > OVER_SECONDS
-        return Overload(deep, first, waiting, trend, None if over else self.last)
+        return Overload(deep, waiting, trend, None if over else self.last, looks)
+
+    def unwatched(self) -> Overload:
+        """Nobody looked, or saw anything: whether a queue stands, and by what it grows, shows anew."""
+        return Overload(last=self.last)
 
     @property
     def stands(self) -> bool:
@@ -50,16 +56,14 @@ class Overload:
         return self.deep_seconds >= STANDS_SECONDS
 
     @property
-    def growing(self) -> float:
-        """How many times as long as now it will be AHEAD_SECONDS from now, if it goes on as it does; at least 1.
-
-        It goes on as in the last ten seconds, or as since it stands where that is less: what came at once comes no more.
-        """
-        if not self.deep_seconds:
-            return 1.0
-        # A smoothed value is behind one that rises evenly by its rise within the smoothing's time.
-        rise = min((self.waiting - self.trend) / TREND_SECONDS, (self.waiting - self.first) / self.deep_seconds)
-        return 1 + AHEAD_SECONDS * max(rise, 0.0) / max(self.waiting, 1.0)
+    def growth(self) -> float:
+        """Requests per second by which it grows: since it stands or lately, whichever is less; 0 where that is not known."""
+        if len(self.looks) <= LATELY:
+            return 0.0
+        (began, first), (before, then), (now, waiting) = self.looks[0], self.looks[-1 - LATELY], self.looks[-1]
+        if now - began < GROWS_SECONDS or now <= before:
+            return 0.0
+        return max(min((waiting - first) / (now - began), (waiting - then) / (now - before)), 0.0)
 
     @property
     def shrinks(self) -> bool:

@@ -42,7 +42,11 @@ REGRETTED = 0.9
 LEAST_LOWER = 0.1
 """Of a full replica: where replicas have a request or none, less than that is no demand that is lower, but noise."""
 MOST_REGRETS = 3
-"""4**3 quiet windows: half a day, with the usual ones."""
+"""4**3 quiet windows: 16 hours, with the usual ones."""
+AHEAD_SECONDS = 60.0
+"""A queue that grows is counted as it will be in a minute. While it stands, its growth is all that tells how much more comes than
+can be served, and replicas that are asked for one by one as it gets longer come one by one as well. As it will be once a replica
+has started would be too much: with starts of five minutes all that may be asked for are, at each queue."""
 ROUNDING = 1e-9
 
 
@@ -55,7 +59,10 @@ class Inputs:
     starting: int
     terminating: int
     unreadable: int
+    broken: int
     waiting: int
+    growth: float
+    """Requests per second by which a queue that stands gets longer."""
     running: float
     demand: float
     """Full replicas that would carry what is in flight, over the last minute; while a queue stands, of before."""
@@ -97,7 +104,7 @@ def decide(observation: Observation, memory: Memory, config: Config) -> Decision
     clock, tick = memory.clock.tick(observation.now)
     seen = see(observation)
     calm = memory.overload.last is None
-    memory = learning.update(memory, clock, seen, tick.seconds, config)
+    memory = learning.update(memory, clock, tick, seen, config)
     inputs = _inputs(seen, memory, config)
     held = max(config.min_replicas, min(observation.asked, config.max_replicas))
     verdict = _bounds(observation.asked, held, config)
@@ -117,7 +124,9 @@ def _inputs(seen: Seen, memory: Memory, config: Config) -> Inputs:
         starting=len(learning.coming(memory, config)),
         terminating=seen.terminating,
         unreadable=len(seen.ready) - len(seen.readable),
+        broken=len(seen.broken),
         waiting=int(sum(each.waiting.value for each in seen.readable if each.waiting)),
+        growth=memory.overload.growth,
         running=round(sum(each.running.value for each in seen.readable if each.running), 1),
         demand=demand,
         surge=memory.surge,
@@ -173,10 +182,14 @@ def _up(seen: Seen, inputs: Inputs, memory: Memory, config: Config, *, calm: boo
 
 def _wanted(seen: Seen, inputs: Inputs, memory: Memory, config: Config, *, calm: bool) -> _Vote:
     """The greatest vote; `calm`: no queue stood before this look."""
-    most = MOST_AT_ONCE * len(seen.ready)
+    healthy = seen.healthy
+    most = MOST_AT_ONCE * inputs.ready
+    # What a broken one should carry others have to: one for each, and no more than there are others to show that one can work.
+    # What breaks every replica, or says so of every one, would break the next as well.
+    replaced = min(inputs.broken, healthy)
 
     def vote(demand: float, percent: float, reason: Reason, least: int = 0) -> _Vote:
-        return min(max(math.ceil(100 * demand / percent - ROUNDING), least), most), reason
+        return min(max(math.ceil(100 * demand / percent - ROUNDING), least), most) + replaced, reason
 
     votes = [
         vote(inputs.demand, config.load_percent, Reason.DEMAND_HIGH),
@@ -184,14 +197,17 @@ def _wanted(seen: Seen, inputs: Inputs, memory: Memory, config: Config, *, calm:
     ]
     # One that is new looks full without a jump.
     if calm and not any(memory.loads[each.name].new for each in seen.readable):
-        votes.append(vote(inputs.surge, PANIC_PERCENT, Reason.PANIC))
+        votes.append(vote(inputs.surge, max(PANIC_PERCENT, config.load_percent), Reason.PANIC))
         votes.append(vote(_jump(inputs, memory, config), config.load_percent, Reason.PANIC))
     if memory.overload.stands and not memory.overload.shrinks:
-        helped = sum(memory.loads[each.name].heard_seconds >= HELPED_SECONDS for each in seen.readable)
+        helped = sum(
+            memory.loads[each.name].heard_seconds >= HELPED_SECONDS and each.name not in seen.broken for each in seen.readable
+        )
         new_seconds = HELPED_SECONDS if helped else 0.0
-        busy, queue = learning.demand(seen, memory.loads, memory.capacity, config, new_seconds=new_seconds)
-        needed = busy + queue * memory.overload.growing / learning.DRAIN * config.load_percent / 100
-        least = (helped + inputs.unreadable if helped else inputs.ready) + 1
+        more = AHEAD_SECONDS * inputs.growth
+        busy, queue = learning.demand(seen, memory.loads, memory.capacity, config, new_seconds=new_seconds, more=more)
+        needed = busy + queue / learning.DRAIN * config.load_percent / 100
+        least = (helped + inputs.unreadable if helped else healthy) + 1
         votes.append(vote(needed, config.load_percent, Reason.QUEUE_HIGH, least))
     target, percent = config.duty_cycle_percent, inputs.duty_cycle_percent
     if target is not None and percent is not None and percent > target and inputs.waiting > 0:
@@ -211,7 +227,8 @@ def _why(reason: Reason, inputs: Inputs, config: Config) -> str:
         case Reason.PANIC:
             return f"demand jumped to {inputs.surge:.1f} full replicas"
         case Reason.QUEUE_HIGH:
-            return f"{inputs.waiting} requests wait on {inputs.ready} replicas, queueDepth is {config.queue_depth}"
+            more = f", {60 * inputs.growth:.0f} more each minute" if inputs.growth else ""
+            return f"{inputs.waiting} requests wait on {inputs.ready} replicas{more}, queueDepth is {config.queue_depth}"
         case _:
             return _duty(inputs, config)
 
@@ -277,7 +294,10 @@ def _down(inputs: Inputs, memory: Memory, config: Config) -> _Verdict:
     elif lowered < config.step_seconds:
         message = f"{held - 1} would do; the step before was {lowered:.0f} s ago"
     elif regret is not None and elapsed < regret.until and inputs.peak > _lower(regret.peak):
-        message = f"{held - 1} were tried at a demand for {regret.peak:.1f} full replicas and did not do"
+        message = (
+            f"{held - 1} were tried at a demand for {regret.peak:.1f} full replicas and did not do: not at such a demand for "
+            f"another {(regret.until - elapsed) / 60:.0f} min"
+        )
     else:
         peak, seconds = inputs.peak, config.quiet_seconds
         message = f"demand was for {peak:.1f} full replicas at most in {seconds} s: {held - 1} will do"
@@ -305,6 +325,8 @@ def _moved(memory: Memory, held: int, replicas: int, config: Config) -> Memory:
     undone = memory.lowered is not None and elapsed - memory.lowered <= config.quiet_seconds
     if undone and (memory.raised is None or memory.raised < (memory.lowered or 0.0)):
         before = regrets.get(held + 1)
-        times = min(before.times + 1, MOST_REGRETS) if before else 1
+        # One that has not been tried for as long again as it was held off is forgotten.
+        recent = before is not None and elapsed - before.until <= config.quiet_seconds * 4**before.times
+        times = min(before.times + 1, MOST_REGRETS) if before and recent else 1
         regrets[held + 1] = Regret(memory.lowered_at_peak, elapsed + config.quiet_seconds * 4**times, times)
     return replace(memory, raised=elapsed, regrets=regrets)

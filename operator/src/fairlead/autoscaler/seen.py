@@ -44,6 +44,11 @@ class Seen:
     duty: float | None
     """Percent, the mean of those that serve."""
 
+    @property
+    def healthy(self) -> int:
+        """Replicas that serve and are not broken, as far as is known."""
+        return len(self.ready) - len(self.broken)
+
 
 def see(observation: Observation) -> Seen:
     """Sort it."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from fairlead.autoscaler.load import Load
     from fairlead.autoscaler.policy import Decision
     from fairlead.controller.settings import PrometheusSettings
     from fairlead.reconciler.kinds import Key
@@ -37,16 +38,32 @@ _INPUTS: dict[str, tuple[str, Callable[[Decision], float | None]]] = {
     "starting_replicas": ("Replicas that start", lambda each: each.inputs.starting),
     "terminating_replicas": ("Replicas that finish their last streams", lambda each: each.inputs.terminating),
     "unreadable_replicas": ("Replicas that serve and whose load is not known", lambda each: each.inputs.unreadable),
+    "broken_replicas": ("Replicas with a queue whose GPU does nothing", lambda each: each.inputs.broken),
     "waiting_requests": ("Requests that wait in the engines", lambda each: each.inputs.waiting),
+    "waiting_growth_requests_per_second": ("What a queue that stands grows by", lambda each: each.inputs.growth),
     "running_requests": ("Requests that the engines work on", lambda each: each.inputs.running),
     "demand_replicas": ("Full replicas that would carry the demand of the last minute", lambda each: each.inputs.demand),
     "surge_replicas": ("The same over a quarter of a minute, with what waits", lambda each: each.inputs.surge),
     "forecast_replicas": ("The same when a replica asked for now would serve", lambda each: each.inputs.forecast),
     "peak_replicas": ("The greatest demand of the quiet window", lambda each: each.inputs.peak),
+    "kv_cache_usage_ratio": ("KV cache in use, of the fullest replica", lambda each: max(map(_kv, _loads(each)), default=None)),
+    "generation_tokens_per_second": ("Tokens that the replicas make", lambda each: sum(map(_tokens, _loads(each)))),
     "duty_cycle_ratio": ("Mean duty cycle of the GPUs", lambda each: _ratio(each.inputs.duty_cycle_percent)),
     "cold_start_seconds": ("How long a start takes", lambda each: each.inputs.cold_start_seconds),
     "speed_tokens_per_second": ("What a request gets on an idle replica", lambda each: each.inputs.speed),
 }
+
+
+def _loads(decision: Decision) -> Iterable[Load]:
+    return decision.memory.loads.values()
+
+
+def _kv(load: Load) -> float:
+    return load.kv
+
+
+def _tokens(load: Load) -> float:
+    return load.token_rate or 0.0
 
 
 def _ratio(percent: float | None) -> float | None:
