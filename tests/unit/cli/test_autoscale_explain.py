@@ -41,6 +41,20 @@ def test_a_decision_its_numbers_and_the_changes_before_it() -> None:
     ]
 
 
+def test_what_is_only_recommended_is_told_as_what_would_be() -> None:
+    recommend, first = {**AUTO, "mode": "Recommend"}, shown(None, decision(1), 0.0, "2026-01-01T11:00:00Z")
+    assert "It would be 1 replica since 2026-01-01 11:00:00 UTC" in said(recommend, {"autoscaling": dict(first.status)})
+    assert "It has not recommended another number since." in said(recommend, {"autoscaling": dict(first.status)})
+    report = shown(first, decision(2, Reason.QUEUE_HIGH, "9 requests wait"), 2.0, "2026-01-01T12:03:05Z")
+    lines = said(recommend, {"autoscaling": dict(report.status)}, replicas=1).splitlines()
+    assert lines[0].endswith("it has the 1 of spec.replicas.")
+    assert lines[2] == "It would be 2 replicas since 2026-01-01 12:03:05 UTC (6 min ago). QueueHigh: 9 requests wait."
+    assert lines[-2:] == [
+        "What it has recommended, the last one first:",
+        "  2026-01-01 12:03:05 UTC (6 min ago): would be 2 instead of 1. QueueHigh: 9 requests wait.",
+    ]
+
+
 def test_a_number_that_an_older_operator_does_not_tell_is_no_reason_to_fail() -> None:
     status = dict(shown(None, decision(1), 0.0, "2026-01-01T11:00:00Z").status)
     status["inputs"] = {key: value for key, value in status["inputs"].items() if key != "surgePercent"}

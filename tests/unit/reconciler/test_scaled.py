@@ -90,10 +90,13 @@ async def test_what_keeps_it_from_following_the_demand_is_a_warning() -> None:
 
 async def test_to_only_recommend_is_nothing_to_warn_of() -> None:
     world = World(mdep({"autoscaling": {"mode": "Recommend", "maxReplicas": 5}}))
-    world.scales[KEY] = Scaled("u1", None, scaled(4).status, Verdict(status=False, reason=Reason.RECOMMENDED_ONLY, message="4"))
+    status = scaled(4, change(3, 4)).status
+    world.scales[KEY] = Scaled("u1", None, status, Verdict(status=False, reason=Reason.RECOMMENDED_ONLY, message="4"))
     await world.visit()
     assert asked(world) == 2
     assert [each["type"] for each in world.client.events if each["reason"] == "RecommendedOnly"] == ["Normal"]
+    told = [(each["type"], each["note"]) for each in world.client.events if each["reason"] == "QueueHigh"]
+    assert told == [("Normal", "replicas would be: 3 -> 4: 9 wait")], "nothing has changed"
 
 
 async def test_without_autoscaling_any_more_nothing_of_it_is_left() -> None:

@@ -54,7 +54,8 @@ def sentences(live: Mapping[str, Any], now: datetime) -> Iterator[str]:
         )
         return
     bounds = f"between {autoscaling['minReplicas']} and {autoscaling['maxReplicas']}"
-    if autoscaling["mode"] == "Auto":
+    sets = autoscaling["mode"] == "Auto"
+    if sets:
         yield f"The operator sets the replicas of {who}, {bounds}."
     else:
         yield f"The operator recommends the replicas of {who}, {bounds}; it has the {spec['replicas']} of spec.replicas."
@@ -62,17 +63,26 @@ def sentences(live: Mapping[str, Any], now: datetime) -> Iterator[str]:
         yield "It has not decided yet, which takes it two seconds once there is a Deployment. Does the operator run?"
         return
     yield ""
-    yield from _decision(decided, now)
+    yield from _decision(decided, now, sets=sets)
     yield from _condition(status)
     changes = decided.get("changes") or []
     yield ""
-    yield "Changes, the last one first:" if changes else "It has not changed the number since."
+    if sets:
+        yield "Changes, the last one first:" if changes else "It has not changed the number since."
+    else:
+        yield "What it has recommended, the last one first:" if changes else "It has not recommended another number since."
     for change in changes:
-        yield f"  {_when(change['at'], now)}: from {change['before']} to {change['after']}. {_why(change)}"
+        moved = (
+            f"from {change['before']} to {change['after']}"
+            if sets
+            else f"would be {change['after']} instead of {change['before']}"
+        )
+        yield f"  {_when(change['at'], now)}: {moved}. {_why(change)}"
 
 
-def _decision(decided: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    yield f"{_replicas(decided['desired'])} since {_when(decided['since'], now)}. {_why(decided)}"
+def _decision(decided: Mapping[str, Any], now: datetime, *, sets: bool) -> Iterator[str]:
+    number = _replicas(decided["desired"])
+    yield f"{number if sets else f'It would be {number}'} since {_when(decided['since'], now)}. {_why(decided)}"
     for reason in Reason:
         if reason == decided["reason"]:
             yield f"  {reason} means: {reason.meaning}"

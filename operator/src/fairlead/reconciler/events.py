@@ -50,6 +50,8 @@ class News(NamedTuple):
     warning: bool
     reason: str
     message: str
+    rescales: bool = False
+    """A change of the number of replicas: made, or with mode Recommend only recommended."""
 
 
 def worth_telling(turned: Iterable[Mapping[str, Any]]) -> list[News]:
@@ -74,6 +76,7 @@ def rescaled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:
             warning=False,
             reason=each["reason"],
             message=f"replicas: {each['before']} -> {each['after']}: {each.get('message', '')}",
+            rescales=True,
         )
         for each in reversed(new)
     ]
@@ -81,8 +84,10 @@ def rescaled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:
 
 def event(owner: Mapping[str, Any], news: News, *, now: str, instance: str) -> Manifest:
     """The Event object for one piece of news; `now` with microseconds, as the API wants it."""
-    meta = owner["metadata"]
-    digest = hashlib.sha256("\0".join((meta["uid"], news.reason, news.message, now)).encode()).hexdigest()[:16]
+    meta, message = owner["metadata"], news.message
+    if news.rescales and (owner["spec"].get("autoscaling") or {}).get("mode") == "Recommend":
+        message = message.replace("replicas:", "replicas would be:", 1)
+    digest = hashlib.sha256("\0".join((meta["uid"], news.reason, message, now)).encode()).hexdigest()[:16]
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.name,
@@ -91,7 +96,7 @@ def event(owner: Mapping[str, Any], news: News, *, now: str, instance: str) -> M
         "type": "Warning" if news.warning else "Normal",
         "reason": news.reason,
         "action": "Reconcile",
-        "note": _fitting(news.message),
+        "note": _fitting(message),
         "regarding": {
             "apiVersion": MODEL_DEPLOYMENT.api_version,
             "kind": MODEL_DEPLOYMENT.name,
