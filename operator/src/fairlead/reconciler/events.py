@@ -50,8 +50,6 @@ class News(NamedTuple):
     warning: bool
     reason: str
     message: str
-    rescales: bool = False
-    """A change of the number of replicas: made, or with mode Recommend only recommended."""
 
 
 def worth_telling(turned: Iterable[Mapping[str, Any]]) -> list[News]:
@@ -67,16 +65,19 @@ def worth_telling(turned: Iterable[Mapping[str, Any]]) -> list[News]:
     return list(told.values())
 
 
-def rescaled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:
-    """The changes of the number of replicas by which one status.autoscaling is ahead of another, the oldest first."""
+def rescaled(before: Mapping[str, Any], after: Mapping[str, Any], *, recommended: bool) -> list[News]:
+    """The changes of the number of replicas by which one status.autoscaling is ahead of another, the oldest first.
+
+    `recommended`: by the mode nothing is changed.
+    """
+    what = "replicas would be" if recommended else "replicas"
     known = before.get("changes") or []
     new = [each for each in after.get("changes") or [] if each not in known]
     return [
         News(
             warning=False,
             reason=each["reason"],
-            message=f"replicas: {each['before']} -> {each['after']}: {each.get('message', '')}",
-            rescales=True,
+            message=f"{what}: {each['before']} -> {each['after']}: {each.get('message', '')}",
         )
         for each in reversed(new)
     ]
@@ -84,10 +85,8 @@ def rescaled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:
 
 def event(owner: Mapping[str, Any], news: News, *, now: str, instance: str) -> Manifest:
     """The Event object for one piece of news; `now` with microseconds, as the API wants it."""
-    meta, message = owner["metadata"], news.message
-    if news.rescales and (owner["spec"].get("autoscaling") or {}).get("mode") == "Recommend":
-        message = message.replace("replicas:", "replicas would be:", 1)
-    digest = hashlib.sha256("\0".join((meta["uid"], news.reason, message, now)).encode()).hexdigest()[:16]
+    meta = owner["metadata"]
+    digest = hashlib.sha256("\0".join((meta["uid"], news.reason, news.message, now)).encode()).hexdigest()[:16]
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.name,
@@ -96,7 +95,7 @@ def event(owner: Mapping[str, Any], news: News, *, now: str, instance: str) -> M
         "type": "Warning" if news.warning else "Normal",
         "reason": news.reason,
         "action": "Reconcile",
-        "note": _fitting(message),
+        "note": _fitting(news.message),
         "regarding": {
             "apiVersion": MODEL_DEPLOYMENT.api_version,
             "kind": MODEL_DEPLOYMENT.name,
