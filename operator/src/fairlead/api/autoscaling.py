@@ -60,7 +60,7 @@ class Autoscaling(ApiModel):
     """A target for the GPUs' duty cycle. Above it, and while requests wait, one more replica is asked for; none is taken away
     that would bring the others above it. A GPU is over 90 at a single request, so this is seldom a good target. Default: none,
     the duty cycle only proves that a GPU works or does not."""
-    load_percent: Annotated[int, Field(ge=10, le=95)] = 67
+    load_percent: Annotated[int, Field(ge=10, le=95)] = 68
     """How much of what a replica can do is planned with. The rest is for what comes while another one starts."""
     quiet_seconds: Annotated[int, Field(ge=30, le=86_400)] = 900
     """For how long one replica fewer must have been enough before one is taken away."""

@@ -18,7 +18,7 @@ class Config:
     """Requests that may wait per replica that serves."""
     duty_cycle_percent: int | None = None
     """Above this the GPUs' duty cycle counts as a vote for more, and forbids fewer. None: only its two proofs are used."""
-    load_percent: int = 67
+    load_percent: int = 68
     """Of what a replica can do, so much is planned with. The rest is for what comes while a new one starts."""
     quiet_seconds: int = 900
     """One replica fewer must have been enough for so long."""
