@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fairlead.autoscaler.line import Line
-from fairlead.autoscaler.observation import Reading
+from fairlead.autoscaler.observation import MOST_DUTY_PERCENT, MOST_KV_PERCENT, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,8 +62,8 @@ def read(answer: bytes, at: float) -> Told | None:
         running=_reading(said, "running", of_engine),
         waiting=waiting,
         tokens=_reading(said, "tokens", of_engine, _MOST_TOKENS),
-        kv_cache_percent=_reading(said, "kvCachePercent", of_engine),
-        duty_cycle_percent=_reading(said, "dutyCyclePercent", of_gpu),
+        kv_cache_percent=_reading(said, "kvCachePercent", of_engine, MOST_KV_PERCENT),
+        duty_cycle_percent=_reading(said, "dutyCyclePercent", of_gpu, MOST_DUTY_PERCENT),
     )
 
 
@@ -72,13 +72,13 @@ def _time(age: Any, at: float) -> float | None:
     return None if age is None else at - _number(age) / 1000
 
 
-def _reading(said: Mapping[str, Any], name: str, time: float | None, most: int = _MOST) -> Reading | None:
+def _reading(said: Mapping[str, Any], name: str, time: float | None, most: float = _MOST) -> Reading | None:
     if time is None or said.get(name) is None:
         return None
     return Reading(_number(said[name], most), time)
 
 
-def _number(value: Any, most: int = _MOST) -> float:
+def _number(value: Any, most: float = _MOST) -> float:
     """Not a number for whatever is none, so that it is told apart from what is missing."""
     known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
     return float(value) if known else math.nan

@@ -13,6 +13,8 @@ class Reading:
 
     value: float
     time: float
+    why: str = ""
+    """Why it is no number, or no newer one, in words for whoever wrote the ModelDeployment."""
 
 
 class Quality(StrEnum):
@@ -28,6 +30,11 @@ FRESH = Quality.FRESH
 """By itself: Python 3.11 takes longer to find a member of an enumeration than to compare two numbers."""
 AHEAD_SECONDS = 5.0
 """A reading may be so far in the future: agents and operator share a clock only as well as their nodes do."""
+
+MOST_DUTY_PERCENT = 101.0
+"""A duty cycle is a share of time: more than is left for rounding is another unit, or somebody's invention."""
+MOST_KV_PERCENT = 105.0
+"""The same for the KV cache: what an engine counts as used and what it has are not of the same moment."""
 
 
 def quality(reading: Reading | None, now: float, oldest: float) -> Quality:
