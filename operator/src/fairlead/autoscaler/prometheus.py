@@ -3,22 +3,22 @@
 The address comes from the chart's values alone: no field of a ModelDeployment makes the operator open a URL. A ModelDeployment
 names a metric, and of that only the series of its own pods are asked for.
 
-Raw samples are asked for (a range), since what an instant query answers carries the time of the query: a value that nobody
-scrapes any more would look fresh for five minutes.
+Prometheus makes one of a pod's series, however many it has. The samples' own times are asked for as well, since what an instant
+query answers carries the time of the query: a value that nobody scrapes any more would look fresh for five minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fairlead.autoscaler.observation import Reading
+from fairlead.autoscaler.observation import MOST_DUTY_PERCENT, Reading
 from fairlead.autoscaler.place import Place
 from fairlead.reconciler.words import bounded
 
@@ -31,18 +31,29 @@ logger = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 10.0
 """Between two rounds. Exporters are scraped every 15 to 30 s."""
-QUERY_SECONDS = 5
-"""Longest that Prometheus may be silent while it is asked."""
-RANGE = "2m"
-"""Twice DUTY_STALE_SECONDS: what is older than that counts as missing, and the time between as stale."""
-PODS_AT_ONCE = 50
-"""In one query: their names make two kilobytes of a URL."""
-DCGM = (("DCGM_FI_DEV_GPU_UTIL", 1.0), ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", 100.0))
+ROUND_SECONDS = 20.0
+"""Longest that a round takes, so that what is answered is asked for twice before it is stale, after 60 s. One takes 5 ms."""
+AT_ONCE = 4
+"""Questions: one that takes its 5 s does not hold up the others."""
+PODS_AT_ONCE = 25
+"""In one question, which has their names twice: at 63 characters each they make less than four kilobytes of a URL."""
+DCGM = {"DCGM_FI_DEV_GPU_UTIL": 1.0, "DCGM_FI_PROF_GR_ENGINE_ACTIVE": 100.0}
 """What NVIDIA's exporter calls it, and by what it makes percent. MIG slices have the second alone."""
+PART = "fairlead"
+"""The label by which values and times are told apart in one answer."""
 
 Query = Callable[[str], Sequence[Mapping[str, Any]]]
 """Asks Prometheus, and blocks until it has answered."""
 _NAME = re.compile("[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+class UnansweredError(Exception):
+    """Why there is no answer, in words that any tenant may read."""
+
+    def __init__(self, words: str, detail: str = "") -> None:
+        """Take what goes into the log as well, and nowhere else."""
+        super().__init__(words)
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +64,64 @@ class Labels:
     pod: str = "pod"
 
 
+class Question(NamedTuple):
+    """One metric of some pods of one namespace: what a tenant's metric does to an answer is that tenant's alone."""
+
+    metric: str
+    places: Sequence[Place]
+
+
+class Known(NamedTuple):
+    """What is known of one metric of one pod."""
+
+    reading: Reading | None = None
+    problem: str = ""
+    """Why the last question was not answered."""
+    asked: float = -math.inf
+    """When that was."""
+
+
 def connect(url: str) -> Query:
     """A door to the Prometheus at that address."""
-    # Only here: it brings 15 MB along, which an operator without Prometheus does not need.
-    from prometheus_api_client import PrometheusConnect  # noqa: PLC0415
-    from requests import Session  # noqa: PLC0415
-    from urllib3.util.retry import Retry  # noqa: PLC0415
+    from fairlead.autoscaler import door  # noqa: PLC0415  what it imports is large
 
-    session = Session()
-    session.max_redirects = 0  # whoever answers at that address does not choose another one
-    ask: Query = PrometheusConnect(url=url, retry=Retry(total=0), timeout=QUERY_SECONDS, session=session).custom_query
-    return ask
+    return door.connect(url)
 
 
-def queries(metric: str, places: Iterable[Place], labels: Labels) -> list[str]:
-    """What to ask for that metric of those pods."""
-    known = sorted(each for each in places if _NAME.fullmatch(each.namespace) and _NAME.fullmatch(each.pod))
-    made = []
-    for first in range(0, len(known), PODS_AT_ONCE):
-        some = known[first : first + PODS_AT_ONCE]
-        namespaces = "|".join(sorted({each.namespace for each in some}))
-        pods = "|".join(each.pod for each in some)
-        made.append(f'{metric}{{{labels.namespace}=~"{namespaces}",{labels.pod}=~"{pods}"}}[{RANGE}]')
-    return made
+def questions(wanted: Iterable[tuple[str, Place]]) -> list[Question]:
+    """What to ask for those metrics of those pods."""
+    groups: dict[tuple[str, str], list[Place]] = {}
+    for metric, place in sorted(wanted):
+        if _NAME.fullmatch(place.namespace) and _NAME.fullmatch(place.pod):
+            groups.setdefault((metric, place.namespace), []).append(place)
+    return [
+        Question(metric, places[first : first + PODS_AT_ONCE])
+        for (metric, _), places in groups.items()
+        for first in range(0, len(places), PODS_AT_ONCE)
+    ]
 
 
-def last_samples(answer: Iterable[Mapping[str, Any]], labels: Labels) -> dict[Place, Reading]:
-    """The newest sample of each pod, with its own time; of several series of a pod the mean, and the oldest time."""
-    found: dict[Place, list[Reading]] = {}
+def promql(question: Question, labels: Labels) -> str:
+    """The question as Prometheus takes it: of each pod's series the mean, and the time of the oldest sample."""
+    metric, places = question
+    pods = "|".join(each.pod for each in places)
+    series = f'{metric}{{{labels.namespace}="{places[0].namespace}",{labels.pod}=~"{pods}"}}'
+    by = f"by ({labels.namespace}, {labels.pod})"
+    value, time = f"avg {by} ({series})", f"min {by} (timestamp({series}))"
+    return f'label_replace({value}, "{PART}", "value", "", "") or label_replace({time}, "{PART}", "time", "", "")'
+
+
+def readings(answer: Iterable[Mapping[str, Any]], labels: Labels) -> dict[Place, Reading]:
+    """The duty cycle of each pod with its own time, out of an answer to `promql`."""
+    parts: dict[tuple[Place, str], float] = {}
     for series in answer:
-        names, samples = series.get("metric") or {}, series.get("values") or []
-        if samples and names.get(labels.namespace) and names.get(labels.pod):
-            time, value = samples[-1]
-            place = Place(names[labels.namespace], names[labels.pod])
-            found.setdefault(place, []).append(Reading(_number(value), float(time)))
+        names, sample = series.get("metric") or {}, series.get("value")
+        if sample and names.get(labels.namespace) and names.get(labels.pod):
+            parts[Place(names[labels.namespace], names[labels.pod]), names.get(PART, "")] = _number(sample[1])
     return {
-        place: Reading(sum(each.value for each in some) / len(some), min(each.time for each in some))
-        for place, some in found.items()
+        place: Reading(value, parts[place, "time"])
+        for (place, part), value in parts.items()
+        if part == "value" and (place, "time") in parts
     }
 
 
@@ -110,54 +142,94 @@ class Prometheus:
         self._labels = labels
         self._clock = clock
         self._wall = wall
-        self._wanted: dict[str, set[Place]] = {}
-        self._told: dict[str, dict[Place, Reading]] = {}
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="prometheus")
+        self._wanted: set[tuple[str, Place]] = set()
+        self._known: dict[tuple[str, Place], Known] = {}
         self._said = ""
 
     def want(self, wanted: Iterable[tuple[Place, PrometheusMetric]]) -> None:
         """The pods that are asked about from the next round on, each with its metric."""
-        self._wanted = {}
-        for place, metric in wanted:
-            for name, _ in _metrics(metric):
-                self._wanted.setdefault(name, set()).add(place)
+        self._wanted = {(name, place) for place, metric in wanted for name in _factors(metric)}
 
     def reading(self, place: Place, metric: PrometheusMetric) -> Reading | None:
-        """The duty cycle in percent, as it was told last."""
-        for name, factor in _metrics(metric):
-            found = self._told.get(name, {}).get(place)
-            if found is not None:
-                return Reading(found.value * factor, found.time)
+        """The duty cycle in percent as it was told last; no number, and why, where there is none. None: nobody asked yet."""
+        known = [(self._of(name, place), factor) for name, factor in _factors(metric).items()]
+        problem = next((each.problem for each, _ in known if each.problem), "")
+        for each, factor in known:
+            if each.reading is not None:
+                percent = each.reading.value * factor
+                if 0 <= percent <= MOST_DUTY_PERCENT:
+                    return Reading(percent, each.reading.time, problem)
+                return Reading(math.nan, each.reading.time, problem or "what it tells is no number from 0 to 100 percent")
+        asked = min(each.asked for each, _ in known)
+        if problem or asked > -math.inf:
+            return Reading(math.nan, asked, problem or self._no_series(metric))
         return None
+
+    def _no_series(self, metric: PrometheusMetric) -> str:
+        names, labels = " and no ".join(_factors(metric)), self._labels
+        return f"it has no {names} that names the replica by the labels {labels.namespace} and {labels.pod}"
+
+    def _of(self, name: str, place: Place) -> Known:
+        return self._known.get((name, place), _UNKNOWN)
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        while True:
-            await self.round()
-            await asyncio.sleep(PERIOD_SECONDS)
+        try:
+            while True:
+                await self.round()
+                await asyncio.sleep(PERIOD_SECONDS)
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def round(self) -> None:
-        """Ask for everything that is wanted once."""
-        problem = ""
-        for metric, places in list(self._wanted.items()):
-            try:
-                self._told[metric] = await self._ask(metric, places)
-            except Exception as error:  # noqa: BLE001  whatever the library or the answer's form brings: nothing new is known
-                problem = bounded(f"{type(error).__name__}: {error}")
-        self._told = {metric: told for metric, told in self._told.items() if metric in self._wanted}
-        if problem != self._said:
-            self._said = problem
-            logger.warning("Prometheus does not answer: %s", problem) if problem else logger.info("Prometheus answers")
+        """Ask for everything that is wanted once, as far as there is time."""
+        problems: set[str] = set()
+        # Those that were not answered come last, so that slow ones do not keep the others from being asked in time.
+        turns = sorted(questions(self._wanted), key=self._turn)
+        try:
+            async with asyncio.timeout(ROUND_SECONDS):
+                await asyncio.gather(*(self._ask(each, problems) for each in turns))
+        except TimeoutError:
+            pass
+        self._known = {each: known for each, known in self._known.items() if each in self._wanted}
+        said = bounded("; ".join(sorted(problems)))
+        if said != self._said:
+            self._said = said
+            logger.warning("Prometheus does not answer: %s", said) if said else logger.info("Prometheus answers")
 
-    async def _ask(self, metric: str, places: Iterable[Place]) -> dict[Place, Reading]:
-        answers = [await asyncio.to_thread(self._query, each) for each in queries(metric, places, self._labels)]
+    def _turn(self, question: Question) -> tuple[bool, float]:
+        known = [self._of(question.metric, each) for each in question.places]
+        return any(each.problem for each in known), min(each.asked for each in known)
+
+    async def _ask(self, question: Question, problems: set[str]) -> None:
+        asked, problem, found = self._clock(), "", {}
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._threads, self._query, promql(question, self._labels))
+            found = readings(await running, self._labels)
+        except UnansweredError as error:
+            problem = str(error)
+            problems.add(f"{problem}: {error.detail}" if error.detail else problem)
+        except Exception as error:  # noqa: BLE001  whatever the library or the answer's form brings: nothing new is known
+            problem = "its answer cannot be read"
+            problems.add(bounded(f"{problem}: {type(error).__name__}: {error}"))
         # From the wall clock of Prometheus to this process's own.
         behind = self._clock() - self._wall()
-        found = last_samples(itertools.chain.from_iterable(answers), self._labels)
-        return {place: Reading(each.value, each.time + behind) for place, each in found.items()}
+        for place in question.places:
+            key, reading = (question.metric, place), found.get(place)
+            if problem:
+                reading = self._of(*key).reading
+            elif reading is not None:
+                reading = Reading(reading.value, reading.time + behind)
+            self._known[key] = Known(reading, problem, asked)
 
 
-def _metrics(metric: PrometheusMetric) -> Sequence[tuple[str, float]]:
+_UNKNOWN = Known()
+
+
+def _factors(metric: PrometheusMetric) -> Mapping[str, float]:
     """Names, the first that has a value counts, and by what it makes percent."""
     if metric.metric is None:
         return DCGM
-    return ((metric.metric, 100.0 if metric.unit == "Ratio" else 1.0),)
+    # The API server writes Percent where nothing was written: of NVIDIA's own it is known what they are.
+    return {metric.metric: 100.0 if metric.unit == "Ratio" else DCGM.get(metric.metric, 1.0)}
