@@ -1,15 +1,20 @@
 """Sources put together: who is asked, and whose duty cycle counts."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from fairlead.api.autoscaling import PrometheusMetric
 from fairlead.autoscaler.agents import Told
 from fairlead.autoscaler.fleet import Fleet, Subject
 from fairlead.autoscaler.observation import Reading
 from fairlead.autoscaler.place import Place
-from fairlead.autoscaler.signals import Signals
+from fairlead.autoscaler.signals import NO_URL, Signals
 from tests.unit.autoscaler.test_fleet import deployment, fleet, model, pod, running
+from tests.unit.autoscaler.test_loop import CHAT, World
 
 A = Place("ns", "chat-1")
 TOLD = Told(running=Reading(1, 0), duty_cycle_percent=Reading(97, 0))
@@ -66,10 +71,46 @@ async def test_the_duty_cycle_of_prometheus_counts_where_it_is_asked_for() -> No
 
 
 async def test_the_agents_own_does_not_stand_in_for_one_that_was_to_come_from_prometheus() -> None:
-    missing = AskedPrometheus(None)
-    for source in (missing, None):
-        told = await Signals(AskedAgents(chat_1=TOLD), source).look(subjects(prometheus={}))  # type: ignore[arg-type]
-        assert told[A] == Told(running=Reading(1, 0))
+    told = await Signals(AskedAgents(chat_1=TOLD), AskedPrometheus(None)).look(subjects(prometheus={}))  # type: ignore[arg-type]
+    assert told[A] == Told(running=Reading(1, 0))
+    told = await Signals(AskedAgents(chat_1=TOLD), None).look(subjects(prometheus={}))  # type: ignore[arg-type]
+    assert told[A] == Told(running=Reading(1, 0), duty_cycle_percent=NO_URL)
+
+
+class Silent(World):
+    """The loop's world, whose duty cycles come out of a Prometheus that does not tell them."""
+
+    def __init__(self, prometheus: AskedPrometheus | None) -> None:
+        super().__init__(prometheus={})
+        self.signals = Signals(AskedAgents(), prometheus)  # type: ignore[arg-type]
+
+    async def look(self, subjects: Sequence[Subject]) -> Mapping[Place, Told]:
+        of_agents = await super().look(subjects)
+        of_prometheus = await self.signals.look(subjects)
+        return {
+            place: replace(told, duty_cycle_percent=of_prometheus[place].duty_cycle_percent) for place, told in of_agents.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("prometheus", "why"),
+    [
+        (None, f" ({NO_URL.why})"),
+        (AskedPrometheus(Reading(math.nan, 0, "it cannot be reached")), " (it cannot be reached)"),
+        (AskedPrometheus(Reading(50, -1000, "it did not answer within 5 s")), " (it did not answer within 5 s)"),
+        (AskedPrometheus(None), ""),
+    ],
+    ids=["no address", "never told", "told long ago", "not asked yet"],
+)
+async def test_the_message_says_why_prometheus_tells_nothing(prometheus: AskedPrometheus | None, why: str) -> None:
+    world = Silent(prometheus)
+    world.put(deployment(4))
+    for number in range(1, 4):
+        world.serve(f"chat-{number}")
+    await world.ticks(60)
+    message = f"Prometheus has told no duty cycle of chat-0, chat-1, chat-2 and 1 more lately{why}: none is taken away"
+    assert (world.says.replicas, world.record.latest[CHAT].message) == (4, message)
+    assert why in world.verdict.message
 
 
 def busy(at: float, waiting: float, duty: float, told_at: float) -> Told:

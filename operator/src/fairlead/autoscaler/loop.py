@@ -38,6 +38,9 @@ PERIOD_SECONDS = 2.0
 BREATH = 50
 """Decisions in a row, 5 ms of CPU: then others on the event loop have their turn, the renewal of the Lease among them."""
 
+_NAMED = 3
+"""Replicas in a message, which is cut at its end: there it says why."""
+
 
 class _Course(NamedTuple):
     """What is known of one ModelDeployment from look to look."""
@@ -222,11 +225,14 @@ def _unknown_duty(case: _Case) -> str:
     autoscaling, observation, loads = case.subject.autoscaling, case.observation, case.decision.memory.loads
     everyone = autoscaling.prometheus is not None or autoscaling.duty_cycle_percent is not None
     unknown = [
-        each.name
+        each
         for each in observation.replicas
         if each.phase is Phase.READY and duty(each, observation.now) is None and (everyone or loads[each.name].told_duty)
     ]
     if not unknown:
         return ""
     source = "Prometheus has told" if autoscaling.prometheus is not None else "there is"
-    return f"{source} no duty cycle of {', '.join(unknown)} lately"
+    names = ", ".join(each.name for each in unknown[:_NAMED])
+    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+    why = next((f" ({told.why})" for each in unknown if (told := each.duty_cycle_percent) is not None and told.why), "")
+    return f"{source} no duty cycle of {names}{more} lately{why}"

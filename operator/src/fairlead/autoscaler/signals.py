@@ -5,11 +5,12 @@ A source tells Reading by Reading, each with its time. A request gateway that co
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead.autoscaler.agents import Told
-from fairlead.autoscaler.observation import Phase
+from fairlead.autoscaler.observation import Phase, Reading
 from fairlead.autoscaler.place import Place
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from fairlead.autoscaler.prometheus import Prometheus
 
 NOTHING = Told()
+NO_URL = Reading(
+    math.nan,
+    math.nan,
+    "the chart's value prometheus.url is not set: write there where a Prometheus is, such as "
+    "http://prometheus.monitoring.svc:9090, or leave out spec.autoscaling.prometheus",
+)
+"""What is told where there is nobody to ask."""
 
 
 class Signals:
@@ -44,7 +52,7 @@ class Signals:
         if self._prometheus is not None:
             self._prometheus.want(by_prometheus)
         for place, metric in by_prometheus:
-            duty = self._prometheus.reading(place, metric) if self._prometheus is not None else None
+            duty = NO_URL if self._prometheus is None else self._prometheus.reading(place, metric)
             told[place] = replace(told.get(place, NOTHING), duty_cycle_percent=duty)
         self._leave_out_what_was_before_a_queue(told)
         return told
