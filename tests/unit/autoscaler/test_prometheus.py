@@ -172,6 +172,7 @@ async def test_one_that_does_not_answer_leaves_what_it_told_to_become_stale(capl
     asked.fails = UnansweredError("it cannot be reached", "10.0.0.1: refused")
     asked.mono, asked.wall = 120.0, WALL + 70
     await source.round()
+    asked.fails = UnansweredError("it cannot be reached", "10.0.0.2: refused")
     await source.round()
     reading = source.reading(A, OWN)
     assert reading == Reading(50, 50.0, "it cannot be reached"), "an address is not for tenants"

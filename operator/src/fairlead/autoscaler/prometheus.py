@@ -184,7 +184,7 @@ class Prometheus:
 
     async def round(self) -> None:
         """Ask for everything that is wanted once, as far as there is time."""
-        problems: set[str] = set()
+        problems: dict[str, str] = {}
         # Those that were not answered come last, so that slow ones do not keep the others from being asked in time.
         turns = sorted(questions(self._wanted), key=self._turn)
         try:
@@ -193,26 +193,28 @@ class Prometheus:
         except TimeoutError:
             pass
         self._known = {each: known for each, known in self._known.items() if each in self._wanted}
-        said = bounded("; ".join(sorted(problems)))
+        said = "; ".join(sorted(problems))
         if said != self._said:
+            # Without the details, which may be others each time.
             self._said = said
-            logger.warning("Prometheus does not answer: %s", said) if said else logger.info("Prometheus answers")
+            told = bounded("; ".join(f"{each}: {detail}" if detail else each for each, detail in sorted(problems.items())))
+            logger.warning("Prometheus does not answer: %s", told) if said else logger.info("Prometheus answers")
 
     def _turn(self, question: Question) -> tuple[bool, float]:
         known = [self._of(question.metric, each) for each in question.places]
         return any(each.problem for each in known), min(each.asked for each in known)
 
-    async def _ask(self, question: Question, problems: set[str]) -> None:
+    async def _ask(self, question: Question, problems: dict[str, str]) -> None:
         asked, problem, found = self._clock(), "", {}
         try:
             running = asyncio.get_running_loop().run_in_executor(self._threads, self._query, promql(question, self._labels))
             found = readings(await running, self._labels)
         except UnansweredError as error:
             problem = str(error)
-            problems.add(f"{problem}: {error.detail}" if error.detail else problem)
+            problems.setdefault(problem, error.detail)
         except Exception as error:  # noqa: BLE001  whatever the library or the answer's form brings: nothing new is known
             problem = "its answer cannot be read"
-            problems.add(bounded(f"{problem}: {type(error).__name__}: {error}"))
+            problems.setdefault(problem, bounded(f"{type(error).__name__}: {error}"))
         # From the wall clock of Prometheus to this process's own.
         behind = self._clock() - self._wall()
         for place in question.places:
