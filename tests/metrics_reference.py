@@ -13,6 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from fairlead.api.generated import Generated, main
+from fairlead.autoscaler.load import Load
 from fairlead.autoscaler.memory import Memory
 from fairlead.autoscaler.policy import Decision
 from fairlead.autoscaler.reasons import Reason
@@ -39,7 +40,7 @@ def operator_families() -> list[Metric]:
     metrics.wrote("apply", DEPLOYMENT)
     metrics.event(MODEL_DEPLOYMENT.name)
     autoscaling = Autoscaling(Store(), metrics.registry, None, lambda: 0.0)
-    autoscaling._record.decided(Key("default", "chat"), Decision(2, Reason.STEADY, "", INPUTS, Memory()))
+    autoscaling._record.decided(Key("default", "chat"), Decision(2, Reason.STEADY, "", INPUTS, Memory(loads={"chat-0": Load()})))
     autoscaling._record.ticked(0.0, 0.0)
     return _ours(metrics.registry)
 

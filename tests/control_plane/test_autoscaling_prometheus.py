@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import threading
 import time
 import urllib.parse
@@ -31,7 +32,7 @@ class FakePrometheus:
             def do_GET(self) -> None:
                 query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
                 said.queries.append(query)
-                body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": said.series(query)}}).encode()
+                body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": said.series(query)}}).encode()
                 self.send_response(503 if said.silent else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -49,12 +50,17 @@ class FakePrometheus:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def series(self, query: str) -> list[dict[str, object]]:
-        metric, _, matcher = query.partition("{")
+        found = re.search(r'\((\w+)\{namespace="([^"]+)",pod=~"([^"]+)"\}', query)
+        assert found is not None
+        metric, namespace, pods = found.groups()
         if metric != "DCGM_FI_DEV_GPU_UTIL":
             return []
-        namespaces, pods = (part.partition('"')[0].split("|") for part in matcher.split('=~"')[1:])
-        sample = [time.time(), self.duty]
-        return [{"metric": {"namespace": namespaces[0], "pod": pod}, "values": [sample]} for pod in pods]
+        now = time.time()
+        return [
+            {"metric": {"namespace": namespace, "pod": pod, "fairlead": part}, "value": [now, value]}
+            for pod in pods.split("|")
+            for part, value in (("value", self.duty), ("time", str(now)))
+        ]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -90,7 +96,7 @@ def test_a_busy_gpu_forbids_and_a_silent_prometheus_holds(served: Served, promet
     soon("the veto is told", lambda: served.status.get("reason") == "DutyCycleVeto", seconds=DOWN_SECONDS)
     assert served.status["inputs"]["dutyCyclePercent"] == 97
     namespace = served.world.namespace
-    assert any(f'{{namespace=~"{namespace}",pod=~"{NAME}-' in query for query in prometheus.queries)
+    assert any(f'{{namespace="{namespace}",pod=~"{NAME}-' in query for query in prometheus.queries)
     prometheus.silent = True
     found = served.world.wait_condition(NAME, "Autoscaled", status="False", reason="MetricsPartial", seconds=200)
     assert "Prometheus has told no duty cycle" in found["message"]

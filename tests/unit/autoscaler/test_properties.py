@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fairlead.autoscaler.capacity import Capacity
 from fairlead.autoscaler.clock import Clock
-from fairlead.autoscaler.config import Config
+from fairlead.autoscaler.config import IDLE_DUTY_PERCENT, Config
 from fairlead.autoscaler.demand import History
 from fairlead.autoscaler.load import Load
 from fairlead.autoscaler.memory import Memory, Regret
@@ -188,11 +188,22 @@ def test_missing_data_never_lowers(situation: Situation, which: int, field: str,
     assert decision.replicas >= min(situation.asked, situation.config.max_replicas)
 
 
+def _does_nothing(replica: Replica) -> bool:
+    duty = replica.duty_cycle_percent
+    return duty is not None and duty.value <= IDLE_DUTY_PERCENT
+
+
 @settings(max_examples=300)
 @given(SITUATIONS, st.integers(0, 5), st.sampled_from([1, 5, 300]))
 def test_a_longer_queue_never_means_fewer(situation: Situation, which: int, more: int) -> None:
+    """Before a GPU that does nothing it is a fault and no demand: with the last replica that seemed healthy it ends that for each
+    broken one another is asked for."""
     seen = situation.seen
-    queues = [index for index, each in enumerate(seen) if each.waiting is not None and each.waiting.value >= 0]
+    queues = [
+        index
+        for index, each in enumerate(seen)
+        if each.waiting is not None and each.waiting.value >= 0 and not _does_nothing(each)
+    ]
     if not queues:
         return
     index = queues[which % len(queues)]

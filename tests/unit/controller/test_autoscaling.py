@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from fairlead.autoscaler.load import Load
 from fairlead.autoscaler.memory import Memory
 from fairlead.autoscaler.policy import Decision, Inputs
 from fairlead.autoscaler.prometheus import connect
@@ -46,7 +47,8 @@ def test_every_input_and_every_decision_is_a_metric() -> None:
     registry = CollectorRegistry()
     autoscaling = Autoscaling(Store(), registry, None, lambda: 0.0)
     record = autoscaling._record
-    decision = Decision(3, Reason.QUEUE_HIGH, "", INPUTS, Memory())
+    loads = {"a": Load(kv=0.5, token_rate=100.0), "b": Load(kv=0.25)}
+    decision = Decision(3, Reason.QUEUE_HIGH, "", INPUTS, Memory(loads=loads))
     record.decided(KEY, decision)
     record.decided(KEY, replace(decision, replicas=2, reason=Reason.DUTY_CYCLE_VETO))
     record.decided(KEY, replace(decision, replicas=2, reason=Reason.DUTY_CYCLE_VETO))
@@ -61,12 +63,16 @@ def test_every_input_and_every_decision_is_a_metric() -> None:
         "starting_replicas": 1,
         "terminating_replicas": 0,
         "unreadable_replicas": 0,
+        "broken_replicas": 0,
         "waiting_requests": 9,
+        "waiting_growth_requests_per_second": 0.5,
         "running_requests": 12.4,
         "demand_replicas": 1.234,
         "surge_replicas": 2.5,
         "forecast_replicas": 1.5,
         "peak_replicas": 1.9,
+        "kv_cache_usage_ratio": 0.5,
+        "generation_tokens_per_second": 100.0,
         "duty_cycle_ratio": 0.976,
         "cold_start_seconds": 121.7,
         "speed_tokens_per_second": 52.25,

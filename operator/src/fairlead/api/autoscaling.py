@@ -27,7 +27,7 @@ class PrometheusMetric(ApiModel):
     """Name of a metric. Only series with the namespace and the name of a replica's pod count; several of one pod are averaged.
     Default: DCGM_FI_DEV_GPU_UTIL, and where that is missing, as it is under MIG, DCGM_FI_PROF_GR_ENGINE_ACTIVE."""
     unit: Literal["Percent", "Ratio"] = "Percent"
-    """Whether that metric goes from 0 to 100 or from 0 to 1."""
+    """Whether that metric goes from 0 to 100 or from 0 to 1. Of NVIDIA's two it is known."""
 
 
 class Autoscaling(ApiModel):
