@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fairlead_agent import section
 from fairlead_agent.engines import ENGINES
-from fairlead_agent.section import ConfigError, Section
+from fairlead_agent.section import Section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,14 +99,7 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: the file cannot be read or does not say what it must.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    try:
-        return parse(text)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    return section.load(path, parse)
 
 
 def parse(text: str) -> Config:
@@ -115,12 +109,8 @@ def parse(text: str) -> Config:
         ConfigError: it is not JSON, or a key is missing, unknown or of the wrong kind.
     """
     top = Section.of(text)
-    version = top.integer("version", 0, 2**31)
-    if version != VERSION:
-        raise ConfigError(f"version: {version} is not known, this agent reads version {VERSION}: operator and agent do not match")
-    engine = top.text("engine")
-    if engine not in ENGINES:
-        raise ConfigError(f"engine: {engine!r} is not known, write one of {', '.join(sorted(ENGINES))}")
+    top.version(VERSION)
+    engine = top.one_of("engine", ENGINES)
     config = Config(
         engine=engine,
         served_name=top.text("servedName"),

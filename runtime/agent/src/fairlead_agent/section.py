@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+_Parsed = TypeVar("_Parsed")
 
 
 class ConfigError(Exception):
     """What the operator wrote cannot be used; the text is for people and names the key."""
+
+
+def load(path: Path, parse: Callable[[str], _Parsed]) -> _Parsed:
+    """What `parse` makes of a file.
+
+    Raises:
+        ConfigError: the file cannot be read or does not say what it must.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 class Section:
@@ -68,6 +88,20 @@ class Section:
         value = self._take(key)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise ConfigError(f"{self._at(key)}: must be an integer from {low} to {high}, not {_kind(value)}")
+        return value
+
+    def version(self, known: int) -> None:
+        """Raises ConfigError for another layout than the one that this agent reads."""
+        version = self.integer("version", 0, 2**31)
+        if version != known:
+            raise ConfigError(
+                f"version: {version} is not known, this agent reads version {known}: operator and agent do not match"
+            )
+
+    def one_of(self, key: str, known: Collection[str]) -> str:
+        value = self.text(key)
+        if value not in known:
+            raise ConfigError(f"{self._at(key)}: {value!r} is not known, write one of {', '.join(sorted(known))}")
         return value
 
     def finish(self) -> None:

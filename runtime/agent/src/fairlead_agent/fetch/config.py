@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead_agent import section
 from fairlead_agent.engines import ENGINES
-from fairlead_agent.section import ConfigError, Section
+from fairlead_agent.section import Section
 
 #: The one layout of fetch.json that this agent reads.
 VERSION = 1
@@ -43,12 +44,7 @@ def load(path: Path) -> FetchConfig:
     Raises:
         ConfigError: the file cannot be read or does not say what it must.
     """
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    return section.load(path, parse)
 
 
 def parse(text: str) -> FetchConfig:
@@ -58,12 +54,8 @@ def parse(text: str) -> FetchConfig:
         ConfigError: it is not JSON, or a key is missing, unknown or of the wrong kind.
     """
     top = Section.of(text)
-    version = top.integer("version", 0, 2**31)
-    if version != VERSION:
-        raise ConfigError(f"version: {version} is not known, this agent reads version {VERSION}: operator and agent do not match")
-    engine = top.text("engine")
-    if engine not in ENGINES:
-        raise ConfigError(f"engine: {engine!r} is not known, write one of {', '.join(sorted(ENGINES))}")
+    top.version(VERSION)
+    engine = top.one_of("engine", ENGINES)
     bind, token = top.section("bind"), top.optional("token")
     config = FetchConfig(
         host=bind.text("host"),
@@ -75,7 +67,7 @@ def parse(text: str) -> FetchConfig:
         folder=Path(top.text("folder")),
         token=None if token is None else Token(Path(token.text("file")), token.text("secret"), token.text("key")),
     )
-    for section in (bind, token, top):
-        if section is not None:
-            section.finish()
+    for each in (bind, token, top):
+        if each is not None:
+            each.finish()
     return config
