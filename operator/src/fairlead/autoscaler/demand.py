@@ -35,7 +35,7 @@ class History:
         if peaks and peaks[-1][0] == bucket:
             if demand <= peaks[-1][1]:
                 return self
-            return replace(self, peaks=(*peaks[:-1], (bucket, demand)), peak=max(self.peak, demand))
+            return History((*peaks[:-1], (bucket, demand)), self.since, max(self.peak, demand), self.slope, self.usual)
         oldest = bucket - int(keep_seconds // BUCKET_SECONDS) - 1
         first = next((index for index, (at, _) in enumerate(peaks) if at >= oldest), len(peaks))
         whole = peaks[first:]
