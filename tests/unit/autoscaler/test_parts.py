@@ -11,7 +11,7 @@ from fairlead.autoscaler.capacity import Capacity, learn
 from fairlead.autoscaler.clock import Clock
 from fairlead.autoscaler.demand import History
 from fairlead.autoscaler.idle import Line
-from fairlead.autoscaler.load import Load, heard, of_engine
+from fairlead.autoscaler.load import Load, Said, duty, heard, said
 from fairlead.autoscaler.observation import Phase, Quality, Reading, Replica, quality
 from fairlead.autoscaler.overload import Overload
 from tests.unit.autoscaler.cases import NOW, busy
@@ -36,12 +36,23 @@ def test_quality_of_a_reading(reading: Reading | None, expected: Quality) -> Non
     assert quality(reading, NOW, 10.0) is expected
 
 
+def said_of(replica: Replica, now: float) -> Said | Quality:
+    return said(replica, now, duty(replica, now))
+
+
+def readable(replica: Replica, now: float) -> Said:
+    whole = replica if replica.kv_cache_percent else replace(replica, kv_cache_percent=Reading(0, now))
+    found = said_of(whole, now)
+    assert isinstance(found, Said)
+    return found
+
+
 def test_an_engine_is_as_good_as_its_worst_reading() -> None:
     replica = Replica("a", Phase.READY, Reading(1, NOW - 60), Reading(math.nan, NOW), None)
-    assert of_engine(replica, NOW) is Quality.MISSING
+    assert said_of(replica, NOW) is Quality.MISSING
     whole = busy("a", 0.5)
-    assert of_engine(whole, NOW) is Quality.FRESH
-    assert of_engine(replace(whole, kv_cache_percent=Reading(math.nan, NOW)), NOW) is Quality.INVALID
+    assert isinstance(said_of(whole, NOW), Said)
+    assert said_of(replace(whole, kv_cache_percent=Reading(math.nan, NOW)), NOW) is Quality.INVALID
 
 
 @pytest.mark.parametrize(
@@ -67,36 +78,38 @@ def test_time_goes_forward_by_a_few_looks_at_most(last: float | None, now: float
 )
 def test_counts_that_cannot_be_compared_leave_the_rate_as_it_was(before: Reading | None, after: Reading) -> None:
     replica = Replica("a", Phase.READY, Reading(5, NOW), Reading(0, NOW), after)
-    assert heard(Load(token_rate=70.0, counted=before), replica, NOW, 2.0, 4).token_rate == 70.0
+    assert heard(Load(token_rate=70.0, counted=before), readable(replica, NOW), 2.0, 4).token_rate == 70.0
 
 
 def test_requests_and_rate_begin_together() -> None:
     """A replica that is busy at the first look makes tokens: it does not look slow before that was counted."""
     looks = [Replica("a", Phase.READY, Reading(8, at), Reading(0, at), Reading(80 * at, at)) for at in (0.0, 2.0)]
-    first = heard(Load(), looks[0], 0.0, 0.0, 4)
+    first = heard(Load(), readable(looks[0], 0.0), 0.0, 4)
     assert (first.running, first.token_rate, Capacity(speed=50).slowdown(first)) == (8, None, 0.0)
     busier = replace(looks[1], running=Reading(16, 2.0))
-    second = heard(first, busier, 2.0, 2.0, 4)
+    second = heard(first, readable(busier, 2.0), 2.0, 4)
     assert (second.running, second.token_rate) == (16, 80), "one smoothed and the other not would be no speed at all"
 
 
 def test_what_runs_counts_until_it_is_known_that_nothing_comes_of_it() -> None:
     """By its GPU nothing is done, and whether tokens come is not known yet."""
     idle = Replica("a", Phase.READY, Reading(8, NOW), Reading(0, NOW), Reading(9, NOW), Reading(1, NOW), Reading(0, NOW))
-    assert heard(Load(), idle, NOW, 0.0, 4).running == 8
-    assert heard(Load(running=8, token_rate=0.0, counted=Reading(9, NOW - 2)), idle, NOW, 999.0, 4).running == pytest.approx(0)
+    assert heard(Load(), readable(idle, NOW), 0.0, 4).running == 8
+    assert heard(
+        Load(running=8, token_rate=0.0, counted=Reading(9, NOW - 2)), readable(idle, NOW), 999.0, 4
+    ).running == pytest.approx(0)
 
 
 def test_a_rate_is_smoothed() -> None:
     replica = Replica("a", Phase.READY, Reading(5, NOW), Reading(0, NOW), Reading(300, NOW))
-    after = heard(Load(token_rate=70.0, counted=Reading(100, NOW - 2)), replica, NOW, 15.0, 4)
+    after = heard(Load(token_rate=70.0, counted=Reading(100, NOW - 2)), readable(replica, NOW), 15.0, 4)
     assert after.token_rate == pytest.approx(70 + (1 - math.exp(-1)) * 30)
 
 
 def test_a_queue_counts_from_more_than_may_wait() -> None:
     four, five = busy("a", 0.5, waiting=4.0), busy("a", 0.5, waiting=5.0)
-    short = heard(Load(queued_seconds=9.0), four, NOW, 2.0, 4)
-    long = heard(Load(queued_seconds=9.0), five, NOW, 2.0, 4)
+    short = heard(Load(queued_seconds=9.0), readable(four, NOW), 2.0, 4)
+    long = heard(Load(queued_seconds=9.0), readable(five, NOW), 2.0, 4)
     assert (short.queued_seconds, short.saturated, long.queued_seconds, long.saturated) == (0.0, False, 11.0, True)
 
 

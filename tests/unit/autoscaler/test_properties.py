@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -211,3 +214,48 @@ def test_a_longer_queue_never_means_fewer(situation: Situation, which: int, more
     assert waiting is not None
     longer = replace(seen[index], waiting=Reading(waiting.value + more, waiting.time))
     assert situation.decide((*seen[:index], longer, *seen[index + 1 :])).replicas >= situation.decide().replicas
+
+
+@settings(max_examples=100)
+@given(SITUATIONS)
+def test_a_decision_changes_nothing_that_it_was_given(situation: Situation) -> None:
+    """The type checker keeps these values as they are, and not Python itself (autoscaler/value.py)."""
+    before = repr(situation)
+    first = situation.decide()
+    assert repr(situation) == before
+    assert repr(situation.decide()) == repr(first)
+
+
+_COURSE = """
+from fairlead.autoscaler.config import Config
+from fairlead.autoscaler.memory import Memory
+from fairlead.autoscaler.observation import Observation, Phase, Reading, Replica
+from fairlead.autoscaler.policy import decide
+
+memory = Memory()
+for look in range(40):
+    now = 1000.0 + 2 * look
+    numbers = [(2 + 1.37 * index, 30.1 * (index + 2) * now) for index in range(9)]
+    replicas = [
+        Replica(f"pod-{running}", Phase.READY, Reading(running, now), Reading(0, now), Reading(tokens, now), Reading(9, now))
+        for running, tokens in numbers
+    ]
+    memory = decide(Observation(now, len(replicas), tuple(replicas)), memory, Config()).memory
+print(memory.capacity)
+"""
+
+
+def test_a_decision_is_the_same_in_any_process() -> None:
+    """Sums in the order of a set of names differ in their last digit from process to process, and a replay with them."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", _COURSE],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
+    assert "speed=24.1" in told.pop()

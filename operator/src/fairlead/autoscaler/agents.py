@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fairlead.autoscaler.line import Line
 from fairlead.autoscaler.observation import MOST_DUTY_PERCENT, MOST_KV_PERCENT, Reading
+from fairlead.autoscaler.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ _MOST_TOKENS = 10**15
 """No count is greater, and no age in milliseconds: the agent itself cuts them there."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Told:
     """What one agent has told, each with the time for which it was true."""
 

@@ -11,10 +11,11 @@ once, which the spec tells or else shows when requests wait. An engine of two at
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from fairlead.autoscaler.idle import Line
+from fairlead.autoscaler.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,7 +40,7 @@ FULL_KV = 0.95
 """vLLM begins to put requests back when a decode finds no free block."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Capacity:
     """What is known of a replica."""
 
@@ -55,9 +56,7 @@ class Capacity:
 
     def slowdown(self, load: Load) -> float:
         """How much slower a request is than on an idle engine, 0 to 1."""
-        if not self.speed or load.running < 1 or load.token_rate is None:
-            return 0.0
-        return min(max(1 - load.token_rate / load.running / (self.idle_speed or self.speed), 0.0), 1.0)
+        return _slowdown(load, self.idle_speed or self.speed)
 
     def used(self, load: Load, at_once: int | None = None) -> float:
         """The share of a replica that is in use, about 1 when it is full; `at_once`: requests that it is limited to."""
@@ -71,36 +70,48 @@ class Capacity:
 
 def learn(capacity: Capacity, loads: Collection[Load], seconds: float) -> Capacity:
     """From replicas that were heard just now."""
-    settled = [load for load in loads if load.settled and load.running >= 1 and _credible(load)]
+    settled = [
+        load for load in loads if load.settled and load.running >= 1 and (load.token_rate or 0.0) <= MOST_SPEED * load.running
+    ]
     if not settled:
         return capacity
     speed = _speed(capacity.speed, settled, seconds)
     line = capacity.line.add(settled, seconds)
     fitted = line.speed or capacity.idle_speed
     idle = None if fitted is None else min(max(fitted, speed), FASTEST * speed)
-    known = Capacity(speed, capacity.full_slowdown, capacity.full_running, line, idle)
     slowdown, running = capacity.full_slowdown, capacity.full_running
     share = -math.expm1(-seconds / LEARN_SECONDS)
-    full = [load for load in settled if load.saturated]
+    slowest = most = slow = held = 0.0
+    full = 0
+    for load in settled:
+        if not load.waiting:
+            slowest, most = max(slowest, _slowdown(load, idle or speed)), max(most, load.running)
+        elif load.saturated:
+            full += 1
+            slow += _slowdown(load, idle or speed)
+            held += load.running
     if full:
-        slowdown += share * (sum(map(known.slowdown, full)) / len(full) - slowdown)
-        seen = sum(load.running for load in full) / len(full)
-        running = seen if running is None else running + share * (seen - running)
+        slowdown += share * (slow / full - slowdown)
+        running = held / full if running is None else running + share * (held / full - running)
     # Who does more than a full one, and nothing waits, shows that full was not full.
-    free = [load for load in settled if not load.waiting]
-    if free:
-        slowdown += share * max(max(map(known.slowdown, free)) - slowdown, 0.0)
-        if running is not None:
-            running += share * max(max(load.running for load in free) - running, 0.0)
+    slowdown += share * max(slowest - slowdown, 0.0)
+    if running is not None:
+        running += share * max(most - running, 0.0)
     return Capacity(speed, slowdown, running, line, idle)
 
 
-def _credible(load: Load) -> bool:
-    return (load.token_rate or 0.0) <= MOST_SPEED * load.running
+def _slowdown(load: Load, speed: float | None) -> float:
+    if not speed or load.running < 1 or load.token_rate is None:
+        return 0.0
+    return min(max(1 - load.token_rate / load.running / speed, 0.0), 1.0)
 
 
 def _speed(speed: float | None, loads: Collection[Load], seconds: float) -> float:
-    seen = sum(load.token_rate or 0.0 for load in loads) / sum(load.running for load in loads)
+    tokens = running = 0.0
+    for load in loads:
+        tokens += load.token_rate or 0.0
+        running += load.running
+    seen = tokens / running
     if speed is None:
         return seen
     return speed + -math.expm1(-seconds / (FASTER_SECONDS if seen > speed else SLOWER_SECONDS)) * (seen - speed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from fairlead.autoscaler.value import value
 
 LONGEST_STEP = 10.0
 """Seconds. A longer gap is a clock that was set, or an operator that did not run: nobody watched, so nothing was quiet."""
@@ -16,7 +17,7 @@ class Tick(NamedTuple):
     jumped: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Clock:
     """Seconds watched so far, and what the outer clock showed at the last look."""
 

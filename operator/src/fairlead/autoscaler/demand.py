@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from bisect import bisect_left, bisect_right
+from dataclasses import replace
+from operator import itemgetter
+
+from fairlead.autoscaler.value import value
 
 BUCKET_SECONDS = 10.0
 """Demand is remembered as its greatest value in each ten seconds: an hour's quiet window is 360 numbers."""
 TREND_BUCKETS = 12
 """Two minutes: a slope is seen within the time of most starts, and noise averages out."""
 TREND_SECONDS = TREND_BUCKETS * BUCKET_SECONDS
+_bucket, _demand = itemgetter(0), itemgetter(1)
 SURE = 8.0
 """A slope counts if it is so many times its standard error: 1 in 700 of slopes that are none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class History:
     """The greatest demand of each ten seconds, oldest first; gaps are left out. Times are seconds watched."""
 
@@ -37,11 +42,10 @@ class History:
                 return self
             return History((*peaks[:-1], (bucket, demand)), self.since, max(self.peak, demand), self.slope, self.usual)
         oldest = bucket - int(keep_seconds // BUCKET_SECONDS) - 1
-        first = next((index for index, (at, _) in enumerate(peaks) if at >= oldest), len(peaks))
-        whole = peaks[first:]
-        usual = max((each for at, each in whole if at <= bucket - TREND_BUCKETS), default=None)
-        peak = max([demand, *(each for at, each in whole if at * BUCKET_SECONDS >= since)])
-        return History((*whole, (bucket, demand)), since, peak, _slope(whole), usual)
+        whole = peaks[bisect_left(peaks, oldest, key=_bucket) :]
+        usual = max(map(_demand, whole[: bisect_right(whole, bucket - TREND_BUCKETS, key=_bucket)]), default=None)
+        peak = max(map(_demand, whole[bisect_left(whole, since / BUCKET_SECONDS, key=_bucket) :]), default=demand)
+        return History((*whole, (bucket, demand)), since, max(peak, demand), _slope(whole), usual)
 
     def begin(self, elapsed: float) -> History:
         """The watch begins anew: what was before counts for slope and habit, and no longer as a peak."""
@@ -57,10 +61,16 @@ def _slope(peaks: tuple[tuple[int, float], ...]) -> float:
     count = len(points)
     if count < TREND_BUCKETS or points[-1][0] - points[0][0] > 2 * TREND_BUCKETS:
         return 0.0
-    middle_x = sum(at for at, _ in points) / count
-    middle_y = sum(demand for _, demand in points) / count
-    spread = sum((at - middle_x) ** 2 for at, _ in points)
-    rise = sum((at - middle_x) * (demand - middle_y) for at, demand in points) / spread
-    left = sum((demand - middle_y - rise * (at - middle_x)) ** 2 for at, demand in points)
+    middle_at = sum(map(_bucket, points)) / count
+    middle = sum(map(_demand, points)) / count
+    spread = common = varied = 0.0
+    for at, demand in points:
+        x, y = at - middle_at, demand - middle
+        spread += x * x
+        common += x * y
+        varied += y * y
+    rise = common / spread
+    # What is left of the varying is below 0 by rounding, where all points are on the line.
+    left = max(varied - rise * common, 0.0)
     error = math.sqrt(left / (count - 2) / spread)
     return rise / BUCKET_SECONDS if rise > SURE * error else 0.0

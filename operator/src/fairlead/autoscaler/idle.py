@@ -9,8 +9,9 @@ replicas with little to do that is two full ones that nobody sees.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from fairlead.autoscaler.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,7 @@ LEAST_SPREAD = 0.2
 """The requests must have varied by so much of their mean: of one point no line can be drawn."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Line:
     """Sums of a weighted least-squares fit: of weights, requests, seconds per token, and their products."""
 

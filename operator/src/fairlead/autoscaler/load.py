@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from fairlead.autoscaler.config import BUSY_DUTY_PERCENT, DUTY_STALE_SECONDS, IDLE_DUTY_PERCENT, STALE_SECONDS
 from fairlead.autoscaler.observation import FRESH, Quality, quality
+from fairlead.autoscaler.value import value
 
 if TYPE_CHECKING:
     from fairlead.autoscaler.observation import Reading, Replica
@@ -26,7 +27,31 @@ LONGEST_RATE_SECONDS = 30.0
 _ALL_FRESH = (FRESH, FRESH, FRESH, FRESH)
 
 
-@dataclass(frozen=True, slots=True)
+class Said(NamedTuple):
+    """What a replica says that can be read."""
+
+    name: str
+    running: float
+    waiting: float
+    """Requests."""
+    tokens: Reading
+    kv: float
+    """Share of the KV cache in use."""
+    duty: float | None
+    """Percent."""
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether requests wait on a GPU that does nothing, by its duty cycle."""
+        return self.duty is not None and self.duty <= IDLE_DUTY_PERCENT and self.waiting > 0
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the engine says that it works on nothing and its GPU says otherwise: a gauge that no longer moves."""
+        return self.duty is not None and self.duty >= BUSY_DUTY_PERCENT and self.running == 0
+
+
+@value(frozen=True, slots=True)
 class Load:
     """A replica as it was when last heard of. Times are those of the readings."""
 
@@ -63,17 +88,23 @@ class Load:
         return self.heard_seconds >= SMOOTH_SECONDS and self.token_rate is not None
 
 
-def of_engine(replica: Replica, now: float) -> Quality:
-    """What the engine's own readings are worth: no more than the worst of them."""
+def said(replica: Replica, now: float, percent: float | None) -> Said | Quality:
+    """What its engine says, or why that cannot be gone by: it is worth no more than the worst of it.
+
+    `percent`: its duty cycle, if there is one to go by.
+    """
+    running, waiting, tokens, kv = replica.running, replica.waiting, replica.tokens, replica.kv_cache_percent
+    if running is None or waiting is None or tokens is None or kv is None:
+        return Quality.MISSING
     found = (
-        quality(replica.running, now, STALE_SECONDS),
-        quality(replica.waiting, now, STALE_SECONDS),
-        quality(replica.tokens, now, STALE_SECONDS),
-        quality(replica.kv_cache_percent, now, STALE_SECONDS),
+        quality(running, now, STALE_SECONDS),
+        quality(waiting, now, STALE_SECONDS),
+        quality(tokens, now, STALE_SECONDS),
+        quality(kv, now, STALE_SECONDS),
     )
     if found == _ALL_FRESH:
-        return FRESH
-    return next((each for each in (Quality.MISSING, Quality.INVALID, Quality.STALE) if each in found), FRESH)
+        return Said(replica.name, running.value, waiting.value, tokens, min(kv.value / 100, 1.0), percent)
+    return Quality.INVALID if Quality.INVALID in found else Quality.STALE
 
 
 def duty(replica: Replica, now: float) -> float | None:
@@ -82,21 +113,10 @@ def duty(replica: Replica, now: float) -> float | None:
     return reading.value if reading is not None and quality(reading, now, DUTY_STALE_SECONDS) is FRESH else None
 
 
-def does_nothing(replica: Replica, percent: float | None) -> bool:
-    """Whether requests wait on a GPU that does nothing, by its duty cycle."""
-    return percent is not None and percent <= IDLE_DUTY_PERCENT and _value(replica.waiting) > 0
-
-
-def contradicts(replica: Replica, percent: float | None) -> bool:
-    """Whether the engine says that it works on nothing and its GPU says otherwise: a gauge that no longer moves."""
-    return percent is not None and percent >= BUSY_DUTY_PERCENT and _value(replica.running) == 0
-
-
-def heard(load: Load, replica: Replica, now: float, seconds: float, queue_depth: int) -> Load:
-    """With readings that are fresh; `seconds` since the last look. A queue counts from more than `queue_depth`."""
-    running, waiting, kv = _value(replica.running), _value(replica.waiting), _value(replica.kv_cache_percent) / 100
-    percent = duty(replica, now)
-    rate = _rate(load.counted, replica.tokens)
+def heard(load: Load, replica: Said, seconds: float, queue_depth: int) -> Load:
+    """With what it says now, `seconds` since the last look. A queue counts from more than `queue_depth`."""
+    _, running, waiting, tokens, kv, percent = replica
+    rate = _rate(load.counted, tokens)
     if percent is not None and percent <= IDLE_DUTY_PERCENT and rate == 0:
         # A GPU that does nothing and a count that stands: what it says it runs is left over from requests that are gone.
         running = 0.0
@@ -107,8 +127,8 @@ def heard(load: Load, replica: Replica, now: float, seconds: float, queue_depth:
         running=load.running + share * (running - load.running),
         token_rate=load.token_rate if rate is None else _moved(load.token_rate, rate, share),
         waiting=waiting,
-        kv=min(kv, 1.0),
-        counted=replica.tokens,
+        kv=kv,
+        counted=tokens,
         queued_seconds=load.queued_seconds + seconds if waiting > queue_depth else 0.0,
         heard_seconds=load.heard_seconds + seconds,
         told_duty=load.told_duty or percent is not None,
@@ -118,10 +138,6 @@ def heard(load: Load, replica: Replica, now: float, seconds: float, queue_depth:
 def unheard(load: Load) -> Load:
     """Nothing fresh came: what was known stays, and the next token rate starts anew."""
     return replace(load, counted=None, queued_seconds=0.0, heard_seconds=0.0)
-
-
-def _value(reading: Reading | None) -> float:
-    return 0.0 if reading is None else reading.value
 
 
 def _moved(before: float | None, now: float, share: float) -> float:

@@ -151,7 +151,7 @@ class Loop:
     def _carry_out(self, case: _Case, first: sharing.Wish | None, stamp: str) -> None:
         subject, course, decision = case.subject, case.course, case.decision
         # Mostly there is nothing to limit, and a thousand of them are looked at every two seconds.
-        if decision.replicas != case.observation.asked or any(pod.unschedulable for pod in subject.pods):
+        if decision.replicas != case.observation.asked or [pod for pod in subject.pods if pod.unschedulable]:
             decision = limits.limited(decision, _facts(case, first), course.memory)
         sets = subject.autoscaling.mode == "Auto"
         memory = decision.memory if sets else limits.unmoved(decision.memory, course.memory)
@@ -173,7 +173,7 @@ def _begun(subject: Subject) -> _Course:
 
 
 def _with_short(course: _Course, subject: Subject, now: float) -> _Course:
-    if not any(pod.short for pod in subject.pods):
+    if not [pod for pod in subject.pods if pod.short]:
         return course if course.short_since is None else course._replace(short_since=None)
     return course if course.short_since is not None else course._replace(short_since=now)
 
@@ -189,12 +189,12 @@ def _observation(subject: Subject, course: _Course, told: Mapping[Place, Told], 
             Replica(
                 pod.name,
                 pod.phase,
-                running=load.running,
-                waiting=load.waiting,
-                tokens=load.tokens,
-                kv_cache_percent=load.kv_cache_percent,
-                duty_cycle_percent=load.duty_cycle_percent,
-                unschedulable=bool(pod.unschedulable),
+                load.running,
+                load.waiting,
+                load.tokens,
+                load.kv_cache_percent,
+                load.duty_cycle_percent,
+                bool(pod.unschedulable),
             )
         )
     return Observation(now, asked, tuple(replicas), subject.at_once)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairlead.autoscaler.capacity import Capacity
 from fairlead.autoscaler.clock import Clock
 from fairlead.autoscaler.demand import History
 from fairlead.autoscaler.overload import Overload
+from fairlead.autoscaler.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
     from fairlead.autoscaler.load import Load
 
 
-@dataclass(frozen=True, slots=True)
-class Regret:
+NONE: Mapping[Any, Any] = MappingProxyType({})
+"""Empty, and nobody can change it."""
+
+
+class Regret(NamedTuple):
     """A step down that had to be undone."""
 
     peak: float
@@ -28,7 +33,7 @@ class Regret:
     """So often, as far as is remembered."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Memory:
     """Empty at first. `capacity` and `cold_start` are worth keeping over a restart; the rest is learned in minutes.
 

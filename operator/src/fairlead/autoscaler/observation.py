@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 
+from fairlead.autoscaler.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=True)
 class Reading:
     """A number and when it was true (seconds, by the clock of Observation.now)."""
 
@@ -57,7 +58,7 @@ class Phase(StrEnum):
     TERMINATING = "terminating"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Replica:
     """One pod. Readings that nobody could take are None."""
 
@@ -76,7 +77,7 @@ class Replica:
     """No node takes it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Observation:
     """All that a decision is made from, besides what it remembers and what the spec says."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from fairlead.autoscaler.value import value
 
 STANDS_SECONDS = 4.0
 """The queue is too deep if it was at two looks: one look may fall between two steps of the engine."""
@@ -21,7 +22,7 @@ MOST_LOOKS = 16
 """Half a minute of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Overload:
     """Of all replicas that serve. Times are seconds watched."""
 

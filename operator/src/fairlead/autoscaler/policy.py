@@ -8,7 +8,7 @@ window, nothing starts, nothing is unknown and no GPU speaks against it. What is
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead.autoscaler import learning
@@ -16,6 +16,7 @@ from fairlead.autoscaler.demand import TREND_SECONDS
 from fairlead.autoscaler.memory import Regret
 from fairlead.autoscaler.reasons import Reason
 from fairlead.autoscaler.seen import Seen, see
+from fairlead.autoscaler.value import value
 
 if TYPE_CHECKING:
     from fairlead.autoscaler.config import Config
@@ -50,7 +51,7 @@ has started would be too much: with starts of five minutes all that may be asked
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Inputs:
     """The numbers that a decision was made from."""
 
@@ -78,7 +79,7 @@ class Inputs:
     """Tokens per second that a request gets on an idle replica."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decision:
     """How many replicas, why, and what to remember."""
 
@@ -89,7 +90,7 @@ class Decision:
     memory: Memory
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Verdict:
     replicas: int
     reason: Reason
@@ -125,9 +126,9 @@ def _inputs(seen: Seen, memory: Memory, config: Config) -> Inputs:
         terminating=seen.terminating,
         unreadable=len(seen.ready) - len(seen.readable),
         broken=len(seen.broken),
-        waiting=int(sum(each.waiting.value for each in seen.readable if each.waiting)),
+        waiting=int(seen.waiting),
         growth=memory.overload.growth,
-        running=round(sum(each.running.value for each in seen.readable if each.running), 1),
+        running=round(seen.running, 1),
         demand=demand,
         surge=memory.surge,
         forecast=demand + _slope(memory) * min(cold_start, HORIZON_SECONDS),
@@ -188,17 +189,13 @@ def _wanted(seen: Seen, inputs: Inputs, memory: Memory, config: Config, *, calm:
     # What breaks every replica, or says so of every one, would break the next as well.
     replaced = min(inputs.broken, healthy)
 
-    def vote(demand: float, percent: float, reason: Reason, least: int = 0) -> _Vote:
-        return min(max(math.ceil(100 * demand / percent - ROUNDING), least), most) + replaced, reason
-
-    votes = [
-        vote(inputs.demand, config.load_percent, Reason.DEMAND_HIGH),
-        vote(inputs.forecast, config.load_percent, Reason.DEMAND_RISING),
-    ]
-    # One that is new looks full without a jump.
-    if calm and not any(memory.loads[each.name].new for each in seen.readable):
-        votes.append(vote(inputs.surge, max(PANIC_PERCENT, config.load_percent), Reason.PANIC))
-        votes.append(vote(_jump(inputs, memory, config), config.load_percent, Reason.PANIC))
+    percent = config.load_percent
+    votes = [(_carry(inputs.demand, percent), Reason.DEMAND_HIGH), (_carry(inputs.forecast, percent), Reason.DEMAND_RISING)]
+    if calm:
+        jumped = max(_carry(inputs.surge, max(PANIC_PERCENT, percent)), _carry(_jump(inputs, memory, config), percent))
+        # One that is new looks full without a jump.
+        if jumped + replaced > inputs.asked and not any(memory.loads[each.name].new for each in seen.readable):
+            votes.append((jumped, Reason.PANIC))
     if memory.overload.stands and not memory.overload.shrinks:
         helped = sum(
             memory.loads[each.name].heard_seconds >= HELPED_SECONDS and each.name not in seen.broken for each in seen.readable
@@ -206,14 +203,26 @@ def _wanted(seen: Seen, inputs: Inputs, memory: Memory, config: Config, *, calm:
         new_seconds = HELPED_SECONDS if helped else 0.0
         more = AHEAD_SECONDS * inputs.growth
         busy, queue = learning.demand(seen, memory.loads, memory.capacity, config, new_seconds=new_seconds, more=more)
-        needed = busy + queue / learning.DRAIN * config.load_percent / 100
+        needed = busy + queue / learning.DRAIN * percent / 100
         least = (helped + inputs.unreadable if helped else healthy) + 1
-        votes.append(vote(needed, config.load_percent, Reason.QUEUE_HIGH, least))
-    target, percent = config.duty_cycle_percent, inputs.duty_cycle_percent
-    if target is not None and percent is not None and percent > target and inputs.waiting > 0:
+        votes.append((max(_carry(needed, percent), least), Reason.QUEUE_HIGH))
+    wanted, reason = votes[0]
+    for number, other in votes[1:]:
+        if number > wanted:
+            wanted, reason = number, other
+    wanted = min(wanted, most) + replaced
+    target, duty = config.duty_cycle_percent, inputs.duty_cycle_percent
+    if target is not None and duty is not None and duty > target and inputs.waiting > 0:
         # Not by more than one: the duty cycle is close to 100 whether a GPU has a little too much to do or ten times too much.
-        votes.append((min(inputs.ready, inputs.asked) + 1, Reason.DUTY_CYCLE_HIGH))
-    return max(votes, key=lambda vote: vote[0])
+        one_more = min(inputs.ready, inputs.asked) + 1
+        if one_more > wanted:
+            return one_more, Reason.DUTY_CYCLE_HIGH
+    return wanted, reason
+
+
+def _carry(demand: float, percent: float) -> int:
+    """Replicas that would carry it, each with so much of what it can do."""
+    return math.ceil(100 * demand / percent - ROUNDING)
 
 
 def _why(reason: Reason, inputs: Inputs, config: Config) -> str:

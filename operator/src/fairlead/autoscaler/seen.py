@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fairlead.autoscaler import load
-from fairlead.autoscaler.observation import FRESH, Phase, Quality
+from fairlead.autoscaler.observation import Phase, Quality
 from fairlead.autoscaler.reasons import Reason
+from fairlead.autoscaler.value import value
 
 if TYPE_CHECKING:
+    from fairlead.autoscaler.load import Said
     from fairlead.autoscaler.observation import Observation, Replica
 
 _STARTING, _READY = Phase.STARTING, Phase.READY
@@ -20,7 +21,7 @@ _WORST = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Seen:
     """The replicas of one observation, by what can be said of them."""
 
@@ -29,8 +30,11 @@ class Seen:
     at_once: int | None
     """Requests that a replica works on at once, if the spec says so."""
     ready: tuple[Replica, ...]
-    readable: tuple[Replica, ...]
+    readable: tuple[Said, ...]
     """Of those that serve: with fresh readings of the engine."""
+    running: float
+    waiting: float
+    """Requests, of those that can be read."""
     worst: Reason
     """Why the others cannot be read."""
     starting: tuple[str, ...]
@@ -54,16 +58,19 @@ def see(observation: Observation) -> Seen:
     """Sort it."""
     now = observation.now
     ready: list[Replica] = []
-    readable: list[Replica] = []
+    readable: list[Said] = []
     unread: set[Quality] = set()
-    names: dict[str, list[str]] = {"starting": [], "unschedulable": [], "broken": [], "contradicted": []}
+    starting: list[str] = []
+    unschedulable: list[str] = []
+    broken: list[str] = []
+    contradicted: list[str] = []
     duties: list[float] = []
-    terminating = 0
+    terminating, running, waiting = 0, 0.0, 0.0
     for each in observation.replicas:
         phase = each.phase
         if phase is not _READY:
             if phase is _STARTING:
-                names["unschedulable" if each.unschedulable else "starting"].append(each.name)
+                (unschedulable if each.unschedulable else starting).append(each.name)
             else:
                 terminating += 1
             continue
@@ -71,26 +78,31 @@ def see(observation: Observation) -> Seen:
         percent = load.duty(each, now)
         if percent is not None:
             duties.append(percent)
-        worth = load.of_engine(each, now)
-        if worth is not FRESH:
-            unread.add(worth)
+        said = load.said(each, now, percent)
+        if isinstance(said, Quality):
+            unread.add(said)
             continue
-        readable.append(each)
-        if load.does_nothing(each, percent):
-            names["broken"].append(each.name)
-        elif load.contradicts(each, percent):
-            names["contradicted"].append(each.name)
+        readable.append(said)
+        running += said.running
+        waiting += said.waiting
+        if percent is not None:
+            if said.does_nothing:
+                broken.append(each.name)
+            elif said.contradicts:
+                contradicted.append(each.name)
     return Seen(
         now=now,
         asked=observation.asked,
         at_once=observation.at_once,
         ready=tuple(ready),
         readable=tuple(readable),
+        running=running,
+        waiting=waiting,
         worst=next((_WORST[quality] for quality in _WORST if quality in unread), Reason.METRICS_MISSING),
-        starting=tuple(names["starting"]),
-        unschedulable=tuple(names["unschedulable"]),
+        starting=tuple(starting),
+        unschedulable=tuple(unschedulable),
         terminating=terminating,
-        broken=tuple(names["broken"]),
-        contradicted=tuple(names["contradicted"]),
+        broken=tuple(broken),
+        contradicted=tuple(contradicted),
         duty=sum(duties) / len(duties) if duties else None,
     )
