@@ -121,6 +121,7 @@ async def test_a_queue_is_handed_to_the_reconciler_once() -> None:
     assert world.says.replicas == 2
     assert world.changed == [CHAT, CHAT], "not with every look"
     assert world.says.status["changes"][0]["after"] == 2
+    assert "recommended" not in world.says.status["changes"][0]
 
 
 async def test_a_restart_in_the_middle_of_a_decision_makes_no_jump() -> None:
@@ -163,6 +164,7 @@ async def test_who_only_recommends_sets_nothing_and_says_the_same_again() -> Non
     assert world.says.replicas is None
     assert 2 < world.says.status["desired"] <= 4, "no step up upon another, as none is made"
     assert world.verdict.reason == "RecommendedOnly"
+    assert all(each["recommended"] for each in world.says.status["changes"])
     world.loads.update({"chat-0": (0.0, 0.0), "chat-1": (0.0, 0.0)})
     await world.ticks(100)
     assert world.says.status["desired"] == 1

@@ -68,10 +68,10 @@ async def test_one_of_which_nothing_can_be_told_keeps_its_number(
     await world.ticks(1)
     was = world.scales[BIG]
 
-    def fails(told: Report | None, *others: Any) -> Report:
+    def fails(told: Report | None, *others: Any, **more: Any) -> Report:
         if told is not None and told.status is was.status:
             raise KeyError
-        return shown(told, *others)
+        return shown(told, *others, **more)
 
     monkeypatch.setattr(report, "shown", fails)
     assert await grows(world)

@@ -45,13 +45,16 @@ def test_what_is_only_recommended_is_told_as_what_would_be() -> None:
     recommend, first = {**AUTO, "mode": "Recommend"}, shown(None, decision(1), 0.0, "2026-01-01T11:00:00Z")
     assert "It would be 1 replica since 2026-01-01 11:00:00 UTC" in said(recommend, {"autoscaling": dict(first.status)})
     assert "It has not recommended another number since." in said(recommend, {"autoscaling": dict(first.status)})
-    report = shown(first, decision(2, Reason.QUEUE_HIGH, "9 requests wait"), 2.0, "2026-01-01T12:03:05Z")
+    carried_out = shown(first, decision(3, Reason.DEMAND_HIGH, "more"), 1.0, "2026-01-01T12:00:00Z")
+    queue = decision(2, Reason.QUEUE_HIGH, "9 requests wait")
+    report = shown(carried_out, queue, 2.0, "2026-01-01T12:03:05Z", recommended=True)
     lines = said(recommend, {"autoscaling": dict(report.status)}, replicas=1).splitlines()
     assert lines[0].endswith("it has the 1 of spec.replicas.")
     assert lines[2] == "It would be 2 replicas since 2026-01-01 12:03:05 UTC (6 min ago). QueueHigh: 9 requests wait."
-    assert lines[-2:] == [
-        "What it has recommended, the last one first:",
-        "  2026-01-01 12:03:05 UTC (6 min ago): would be 2 instead of 1. QueueHigh: 9 requests wait.",
+    assert lines[-3:] == [
+        "Changes, the last one first:",
+        "  2026-01-01 12:03:05 UTC (6 min ago): would have been 2 instead of 3. QueueHigh: 9 requests wait.",
+        "  2026-01-01 12:00:00 UTC (10 min ago): from 1 to 3. DemandHigh: more.",
     ]
 
 

@@ -90,7 +90,7 @@ async def test_what_keeps_it_from_following_the_demand_is_a_warning() -> None:
 
 async def test_to_only_recommend_is_nothing_to_warn_of() -> None:
     world = World(mdep({"autoscaling": {"mode": "Recommend", "maxReplicas": 5}}))
-    status = scaled(4, change(3, 4)).status
+    status = scaled(4, {**change(3, 4), "recommended": True}).status
     world.scales[KEY] = Scaled("u1", None, status, Verdict(status=False, reason=Reason.RECOMMENDED_ONLY, message="4"))
     await world.visit()
     assert asked(world) == 2

@@ -82,6 +82,8 @@ class AutoscalingChange(ApiModel):
     """Why, in one CamelCase word."""
     message: Annotated[str, Field(max_length=1024)] = ""
     """Why, for people."""
+    recommended: bool | None = None
+    """True where it was only recommended (mode Recommend): the number of replicas stayed as it was."""
 
 
 class AutoscalingLearned(ApiModel):

@@ -155,7 +155,7 @@ class Loop:
             decision = limits.limited(decision, _facts(case, first), course.memory)
         sets = subject.autoscaling.mode == "Auto"
         memory = decision.memory if sets else limits.unmoved(decision.memory, course.memory)
-        shown = report.shown(course.report, decision, case.observation.now, stamp)
+        shown = report.shown(course.report, decision, case.observation.now, stamp, recommended=not sets)
         number = decision.replicas if sets else None
         self._courses[subject.key] = _Course(subject.uid, number, memory, shown, course.short_since)
         self._record.decided(subject.key, decision)

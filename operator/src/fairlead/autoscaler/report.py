@@ -63,13 +63,12 @@ class Report:
     other_since: float = 0.0
 
 
-def shown(report: Report | None, decision: Decision, now: float, stamp: str) -> Report:
-    """The report after a decision; `stamp` is the time as RFC 3339."""
+def shown(report: Report | None, decision: Decision, now: float, stamp: str, *, recommended: bool = False) -> Report:
+    """The report after a decision; `stamp` is the time as RFC 3339. `recommended`: it is not carried out."""
     report = report or Report({})
     before = report.status
     if not before:
         return _first(report, decision, now, stamp)
-    changes = tuple(AutoscalingChange.model_validate(each) for each in before.get("changes", ()))
     if before["desired"] != decision.replicas:
         change = AutoscalingChange(
             at=stamp,
@@ -77,15 +76,20 @@ def shown(report: Report | None, decision: Decision, now: float, stamp: str) -> 
             after=decision.replicas,
             reason=decision.reason,
             message=bounded(decision.message, MESSAGE_LIMIT),
+            recommended=recommended or None,
         )
-        return Report(_status(decision, (change, *changes)[:MOST_CHANGES], stamp), report.reasoned, now)
+        return Report(_status(decision, (change, *_changes(before))[:MOST_CHANGES], stamp), report.reasoned, now)
     if before["reason"] == decision.reason:
         return _with_learned(replace(report, other="") if report.other else report, decision.memory, now)
     if report.other != decision.reason:
         return replace(report, other=decision.reason, other_since=now)
     if now - report.other_since < STOOD_SECONDS or now - report.reasoned < APART_SECONDS:
         return report
-    return Report(_status(decision, changes, stamp), now, now)
+    return Report(_status(decision, _changes(before), stamp), now, now)
+
+
+def _changes(status: Mapping[str, Any]) -> tuple[AutoscalingChange, ...]:
+    return tuple(AutoscalingChange.model_validate(each) for each in status.get("changes", ()))
 
 
 def _first(report: Report, decision: Decision, now: float, stamp: str) -> Report:

@@ -67,16 +67,14 @@ def sentences(live: Mapping[str, Any], now: datetime) -> Iterator[str]:
     yield from _condition(status)
     changes = decided.get("changes") or []
     yield ""
-    if sets:
-        yield "Changes, the last one first:" if changes else "It has not changed the number since."
+    if changes:
+        yield "Changes, the last one first:"
     else:
-        yield "What it has recommended, the last one first:" if changes else "It has not recommended another number since."
+        yield f"It has not {'changed the' if sets else 'recommended another'} number since."
     for change in changes:
-        moved = (
-            f"from {change['before']} to {change['after']}"
-            if sets
-            else f"would be {change['after']} instead of {change['before']}"
-        )
+        # The mode may have been another one then.
+        before, after = change["before"], change["after"]
+        moved = f"would have been {after} instead of {before}" if change.get("recommended") else f"from {before} to {after}"
         yield f"  {_when(change['at'], now)}: {moved}. {_why(change)}"
 
 

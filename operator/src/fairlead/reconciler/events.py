@@ -65,22 +65,22 @@ def worth_telling(turned: Iterable[Mapping[str, Any]]) -> list[News]:
     return list(told.values())
 
 
-def rescaled(before: Mapping[str, Any], after: Mapping[str, Any], *, recommended: bool) -> list[News]:
-    """The changes of the number of replicas by which one status.autoscaling is ahead of another, the oldest first.
-
-    `recommended`: by the mode nothing is changed.
-    """
-    what = "replicas would be" if recommended else "replicas"
+def rescaled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:
+    """The changes of the number of replicas by which one status.autoscaling is ahead of another, the oldest first."""
     known = before.get("changes") or []
     new = [each for each in after.get("changes") or [] if each not in known]
     return [
         News(
             warning=False,
             reason=each["reason"],
-            message=f"{what}: {each['before']} -> {each['after']}: {each.get('message', '')}",
+            message=f"{_moved(each)}: {each['before']} -> {each['after']}: {each.get('message', '')}",
         )
         for each in reversed(new)
     ]
+
+
+def _moved(change: Mapping[str, Any]) -> str:
+    return "replicas would be" if change.get("recommended") else "replicas"
 
 
 def event(owner: Mapping[str, Any], news: News, *, now: str, instance: str) -> Manifest:

@@ -76,8 +76,7 @@ class StatusWriter:
             raise
         self._written[key] = self._clock()
         self._store.put(written)
-        recommended = (live["spec"].get("autoscaling") or {}).get("mode") == "Recommend"
-        scaling = rescaled(previous.get("autoscaling") or {}, desired.get("autoscaling") or {}, recommended=recommended)
+        scaling = rescaled(previous.get("autoscaling") or {}, desired.get("autoscaling") or {})
         for news in [*scaling, *worth_telling(turns)]:
             await self._tell(key, live, news, now)
         return None
