@@ -69,7 +69,7 @@ test: ## Every lane, with all it needs; the cluster is down afterwards unless it
 	@$(PYTHON3) -m tests.cluster.lanes
 
 # The quick ones beside the unit tests, which leave the processor alone while they start; all of them, whichever fails.
-check: venv helm ## What needs no cluster: lint, types, layers, unit tests, drift (under a minute)
+check: venv helm ## What needs no cluster: lint, types, layers, unit tests, drift (a minute or a little more)
 	@$(MAKE) -j2 --keep-going unit lint types layers drift
 
 ##@ Lanes
