@@ -9,6 +9,7 @@ model has more than it can do, all at the same moment.
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import subprocess
@@ -66,6 +67,8 @@ class Look:
     read_wall: float = 0.0
     decide_wall: float = 0.0
     silent: int = 0
+    collection: float = 0.0
+    """Longest that the garbage collector stopped everything."""
     lags: list[float] = field(default_factory=list)
     """From when a number was true until it had been decided on."""
 
@@ -81,6 +84,7 @@ class Measured(Record):
         self.read_from = 0.0
         self.decided_from = 0.0
         self.changed_at: dict[Key, float] = {}
+        self._collects_since = 0.0
 
     def decided(self, key: Key, decision: Decision) -> None:
         super().decided(key, decision)
@@ -88,6 +92,14 @@ class Measured(Record):
             self.now.lags.append(time.monotonic() - self.oldest[key])
         if decision.replicas != decision.inputs.asked:
             self.changed_at[key] = time.monotonic()
+
+    def collected(self, phase: str, info: Mapping[str, int]) -> None:
+        """A hook of the garbage collector."""
+        del info
+        if phase == "start":
+            self._collects_since = time.monotonic()
+        else:
+            self.now.collection = max(self.now.collection, time.monotonic() - self._collects_since)
 
     def _done(self, read: float, decided: float) -> None:
         self.now.read_wall, self.now.decide_wall = read, decided
@@ -203,7 +215,7 @@ def simulated_agents() -> Iterator[Callable[[], None]]:
             simulated.kill()
 
 
-async def measure(models: int, seconds: float, begin_wave: Callable[[], None]) -> int:
+async def measure(models: int, seconds: float, begin_wave: Callable[[], None], *, settle: bool) -> int:
     """Run it and print."""
     began = time.monotonic()
     made = objects(models)
@@ -229,9 +241,11 @@ async def measure(models: int, seconds: float, begin_wave: Callable[[], None]) -
             client.objects["Deployment", *key] = as_controlled(client.objects["Deployment", *key], REPLICAS)
             store.put(client.objects["Deployment", *key])
         client._version = CONTROLLED
-        heap.settle()
+        if settle:
+            heap.settle()  # as after each round of the resync
         print(f"{models} ModelDeployments with {REPLICAS} replicas each are there after {time.monotonic() - began:.0f} s")
         record = Measured()
+        gc.callbacks.append(record.collected)
         asked = Agents(clock)
         loop = Loop(
             MeasuredFleet(store, record),
@@ -280,12 +294,16 @@ def _told(models: int, steady: Window, wave: Window, record: Measured, client: C
         "deciding, time of a look (ms)": lambda part: _median(part, "decide_wall"),
         "replicas not heard in time": lambda part: f"{sum(each.silent for each in part.looks)}",
         "age of the numbers, p99 (s)": lambda part: _p99([lag for look in part.looks for lag in look.lags]),
+        "longest garbage collection (ms)": lambda part: f"{1000 * max((each.collection for each in part.looks), default=0):.0f}",
         "writes to the API a minute": lambda part: f"{len(part.writes) / part.seconds * 60:.0f}",
     }
     for name, value in rows.items():
         print(f"{name:34}{value(steady):>12}{value(wave):>12}")
     late = [client.written[key] - at for key, at in record.changed_at.items() if client.written.get(key, 0.0) >= at]
     print(f"\nfrom a decision to its Deployment's write, p99: {_p99(late)} s ({len(late)} decisions)")
+    if not steady.looks:
+        print("no look came to its end: give it more --seconds, or fewer --models")
+        return 1
     costs = sorted(1000 * each.decide_cpu for each in steady.looks)
     cost = costs[len(costs) // 2]
     floor = sorted(1000 * each.peer_cpu for each in steady.looks)[len(costs) // 2]
@@ -307,11 +325,12 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", type=int, default=1000, help="ModelDeployments (default 1000)")
+    parser.add_argument("--unsettled", action="store_true", help="as if no round of the resync had told the garbage collector")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each part (default 60)")
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # each Event is one line
     with simulated_agents() as begin_wave:
-        return asyncio.run(measure(options.models, options.seconds, begin_wave))
+        return asyncio.run(measure(options.models, options.seconds, begin_wave, settle=not options.unsettled))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,10 @@ def rows(done: Sequence[Done]) -> list[str]:
 
 
 def failures(done: Sequence[Done]) -> list[str]:
-    """Where a peer, at any setting, beats Fairlead on one trace with one cold start; empty: nowhere."""
+    """Where a peer is better than Fairlead on one trace with one cold start; empty: nowhere.
+
+    At both at once: at any setting. By its reversals: at its best one, which the table shows (the others: `calmer`).
+    """
     (ours,) = (each.result for each in of(done, OURS))
     found = []
     for each in adaptive(done):
@@ -70,9 +73,24 @@ def failures(done: Sequence[Done]) -> list[str]:
                 f"{name} is better at both: {peer.attainment:.3f} % for {peer.gpu_hours:.1f} GPU-hours, "
                 f"Fairlead {ours.attainment:.3f} % for {ours.gpu_hours:.1f}"
             )
-        if peer.attainment >= GOOD and peer.reversals <= ours.reversals:
-            found.append(f"{name} reverses {peer.reversals} times, Fairlead {ours.reversals}")
+    for policy in dict.fromkeys(each.run.policy for each in adaptive(done)):
+        chosen = best(of(adaptive(done), policy))
+        if chosen.result.attainment >= GOOD and chosen.result.reversals <= ours.reversals:
+            found.append(f"{policy} at {chosen.run.knob:g} reverses {chosen.result.reversals} times, Fairlead {ours.reversals}")
     return found
+
+
+def calmer(done: Sequence[Done]) -> list[str]:
+    """Settings that are not a peer's best and reverse no more often than Fairlead, each with its price."""
+    (ours,) = (each.result for each in of(done, OURS))
+    return [
+        f"{each.run.policy} at {each.run.knob:g} reverses {each.result.reversals} times, Fairlead {ours.reversals}; it had "
+        f"{each.result.attainment:.3f} % in time for {each.result.gpu_hours / ours.gpu_hours:.2f} times the GPU-hours"
+        for each in adaptive(done)
+        if each.result.attainment >= GOOD
+        and each.result.reversals <= ours.reversals
+        and each is not best(of(adaptive(done), each.run.policy))
+    ]
 
 
 def price(done: Sequence[Done]) -> tuple[float, float]:

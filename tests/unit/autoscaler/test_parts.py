@@ -264,6 +264,15 @@ def test_the_peak_is_that_of_the_window() -> None:
     assert len(played([1.0] * 500).peaks) <= 92
 
 
+def test_a_short_quiet_window_takes_nothing_from_slope_and_habit() -> None:
+    rising = played([5.0, *(0.1 * index for index in range(30))], keep=30.0)
+    assert rising.slope == pytest.approx(0.01)
+    assert rising.usual == pytest.approx(1.7)
+    assert played([5.0, 4.0, 3.0, 2.0, 1.0, 0.5], keep=30.0).peak == 4.0
+    assert played([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.5], keep=30.0).peak == 3.0
+    assert len(played([1.0] * 500, keep=30.0).peaks) <= 26
+
+
 def test_what_is_usual_is_older_than_two_minutes() -> None:
     assert played([1.0] * 5 + [3.0] * 12).usual == 1.0
     assert played([1.0] * 5 + [3.0] * 13).usual == 3.0

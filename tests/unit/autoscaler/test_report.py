@@ -38,8 +38,8 @@ LEARNED = Memory(cold_start=121.7, capacity=Capacity(speed=52.25, full_slowdown=
 STAMP = "2026-01-01T00:00:00Z"
 
 
-def decision(replicas: int = 2, reason: Reason = Reason.STEADY, message: str = "fine") -> Decision:
-    return Decision(replicas, reason, message, INPUTS, LEARNED)
+def decision(replicas: int = 2, reason: Reason = Reason.STEADY, message: str = "fine", *, asked: int | None = None) -> Decision:
+    return Decision(replicas, reason, message, replace(INPUTS, asked=replicas if asked is None else asked), LEARNED)
 
 
 def run(*steps: tuple[float, Decision]) -> list[dict[str, Any]]:
@@ -93,6 +93,36 @@ def test_a_change_is_told_at_once_and_remembered() -> None:
         {"at": "at 4", "before": 3, "after": 4, "reason": "Panic", "message": "more"},
         {"at": "at 2", "before": 2, "after": 3, "reason": "QueueHigh", "message": "9 wait"},
     ]
+
+
+AUTO, RECOMMENDED = False, True
+CHANGES: dict[str, tuple[list[tuple[int, int, bool]], list[tuple[int, int, bool]]]] = {
+    "the first one": ([(1, 3, AUTO)], [(1, 3, AUTO)]),
+    "the first one changes nothing": ([(1, 1, AUTO), (1, 1, RECOMMENDED)], []),
+    "one after the other": ([(1, 1, AUTO), (1, 2, AUTO), (2, 2, AUTO), (2, 4, AUTO)], [(1, 2, AUTO), (2, 4, AUTO)]),
+    "one that an operator which has ended did not tell": ([(2, 2, AUTO), (3, 3, AUTO)], [(2, 3, AUTO)]),
+    "recommended, upon one another": (
+        [(2, 2, RECOMMENDED), (2, 3, RECOMMENDED), (2, 3, RECOMMENDED), (2, 4, RECOMMENDED)],
+        [(2, 3, RECOMMENDED), (3, 4, RECOMMENDED)],
+    ),
+    "recommended, and then carried out": ([(2, 3, RECOMMENDED), (2, 3, AUTO)], [(2, 3, RECOMMENDED), (2, 3, AUTO)]),
+    "recommended, and then not": ([(2, 3, RECOMMENDED), (2, 2, AUTO)], [(2, 3, RECOMMENDED)]),
+    "by hand to what would do": ([(2, 3, AUTO), (2, 2, RECOMMENDED)], [(2, 3, AUTO)]),
+    "by hand to what would not do": ([(2, 3, AUTO), (1, 2, RECOMMENDED)], [(2, 3, AUTO), (1, 2, RECOMMENDED)]),
+}
+"""By what happens: at each look how many are asked for, how many it should be, and whether that is only recommended; and what
+changes are told."""
+
+
+@pytest.mark.parametrize(("looks", "expected"), CHANGES.values(), ids=CHANGES)
+def test_a_change_is_one_of_what_is_asked_for(looks: list[tuple[int, int, bool]], expected: list[tuple[int, int, bool]]) -> None:
+    report: Report | None = None
+    for number, (asked, replicas, recommended) in enumerate(looks):
+        report = shown(report, decision(replicas, asked=asked), 2.0 * number, STAMP, recommended=recommended)
+        assert report.status["desired"] == replicas
+    assert report is not None
+    told = [(each["before"], each["after"], each.get("recommended", False)) for each in report.status.get("changes", ())]
+    assert told[::-1] == expected
 
 
 def test_ten_changes_are_kept() -> None:

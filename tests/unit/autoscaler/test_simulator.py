@@ -203,6 +203,13 @@ def test_the_share_of_the_time_at_the_most(changes: list[tuple[float, int, int]]
     assert share([Change(*each) for each in changes], start, 100.0) == pytest.approx(expected)
 
 
+def test_who_never_got_a_token_has_waited_until_the_end() -> None:
+    traffic = trace("three", [(0.0, 1, 1), (1.0, 1, 1), (4.0, 1, 1)], 10.0)
+    result = judge(traffic, Played(array("d", [0.5, -1.0, 0.5]), 1.0, (), ()))
+    assert (result.p99, result.median) == (9.0, 0.5)
+    assert result.attainment == pytest.approx(100 * 2 / 3)
+
+
 def test_synthetic_traffic_is_the_same_every_time() -> None:
     one, two, other = traffic.synthetic(1, 600), traffic.synthetic(1, 600), traffic.synthetic(2, 600)
     assert (one.arrival, one.prompt, one.output) == (two.arrival, two.prompt, two.output)
@@ -253,3 +260,10 @@ def test_the_gate(peer: Done, expected: list[str]) -> None:
     found = table.failures([done(OURS, 0, 99.95, 100, 20), peer])
     assert len(found) == len(expected)
     assert all(word in line for word, line in zip(expected, found, strict=True))
+
+
+def test_a_calm_setting_that_is_not_the_best_one_is_told_with_its_price() -> None:
+    runs = [done(OURS, 0, 99.95, 100, 20), done("KEDA", 1, 99.97, 190, 3), done("KEDA", 2, 99.91, 120, 60)]
+    assert table.failures(runs) == []
+    (told,) = table.calmer(runs)
+    assert told == ("KEDA at 1 reverses 3 times, Fairlead 20; it had 99.970 % in time for 1.90 times the GPU-hours")

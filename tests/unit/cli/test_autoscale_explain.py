@@ -46,7 +46,7 @@ def test_what_is_only_recommended_is_told_as_what_would_be() -> None:
     assert "It would be 1 replica since 2026-01-01 11:00:00 UTC" in said(recommend, {"autoscaling": dict(first.status)})
     assert "It has not recommended another number since." in said(recommend, {"autoscaling": dict(first.status)})
     carried_out = shown(first, decision(3, Reason.DEMAND_HIGH, "more"), 1.0, "2026-01-01T12:00:00Z")
-    queue = decision(2, Reason.QUEUE_HIGH, "9 requests wait")
+    queue = decision(2, Reason.QUEUE_HIGH, "9 requests wait", asked=3)
     report = shown(carried_out, queue, 2.0, "2026-01-01T12:03:05Z", recommended=True)
     lines = said(recommend, {"autoscaling": dict(report.status)}, replicas=1).splitlines()
     assert lines[0].endswith("it has the 1 of spec.replicas.")

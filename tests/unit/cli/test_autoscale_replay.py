@@ -172,6 +172,16 @@ def test_times_of_arrival(times: tuple[str, ...], seconds: tuple[float, ...], tm
     assert list(read(tmp_path / "t.csv").arrival) == pytest.approx(seconds, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["\ufefftime,prompt,output\r\n1,2,3\r\n", "time,prompt,output\n\n1,2,3\n\n"],
+    ids=["as a spreadsheet writes it", "empty lines"],
+)
+def test_what_editors_leave_in_a_file_does_no_harm(text: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    assert list(read(tmp_path / "t.csv").prompt) == [2]
+
+
 @pytest.fixture
 def zone(request: pytest.FixtureRequest) -> Iterator[None]:
     """The time zone of whoever plays a trace."""

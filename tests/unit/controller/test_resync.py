@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.controller import heap
 from fairlead.controller.resync import Resync
 from fairlead.reconciler.client import ApiError, Listing
 from fairlead.reconciler.kinds import MODEL_DEPLOYMENT, SERVICE, WATCHED, Key, Kind
@@ -44,6 +45,15 @@ async def test_a_round_lists_everything_and_visits_every_model_deployment() -> N
     assert enqueued == [Key("ns", "chat")]
     assert store.get(SERVICE, "ns", "x") is None, "its deletion was missed"
     assert resync.synced.is_set()
+
+
+async def test_what_a_round_has_listed_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    resync, store, _ = make(Lister())
+    settled: list[bool] = []
+    monkeypatch.setattr(heap, "settle", lambda: settled.append(store.get(MODEL_DEPLOYMENT, "ns", "chat") is not None))
+    await resync.round()
+    await resync.round()
+    assert settled == [True, True]
 
 
 async def test_only_the_namespaces_that_are_served() -> None:

@@ -16,7 +16,8 @@ TREND_BUCKETS = 12
 TREND_SECONDS = TREND_BUCKETS * BUCKET_SECONDS
 _bucket, _demand = itemgetter(0), itemgetter(1)
 SURE = 8.0
-"""A slope counts if it is so many times its standard error: 1 in 700 of slopes that are none."""
+"""A slope counts if it is so many times its standard error: 1 in 700 of slopes that are none, were each ten seconds another throw
+of the dice. Demand is smoothed, so that they hang together, and it is more: 1 in 24 where noise is all there is."""
 
 
 @value(frozen=True, slots=True)
@@ -42,9 +43,11 @@ class History:
                 return self
             return History((*peaks[:-1], (bucket, demand)), self.since, max(self.peak, demand), self.slope, self.usual)
         oldest = bucket - int(keep_seconds // BUCKET_SECONDS) - 1
-        whole = peaks[bisect_left(peaks, oldest, key=_bucket) :]
+        # A quiet window of less than two minutes leaves a slope and what was before it to be known.
+        whole = peaks[bisect_left(peaks, min(oldest, bucket - 2 * TREND_BUCKETS), key=_bucket) :]
         usual = max(map(_demand, whole[: bisect_right(whole, bucket - TREND_BUCKETS, key=_bucket)]), default=None)
-        peak = max(map(_demand, whole[bisect_left(whole, since / BUCKET_SECONDS, key=_bucket) :]), default=demand)
+        quiet = whole[bisect_left(whole, max(oldest, since / BUCKET_SECONDS), key=_bucket) :]
+        peak = max(map(_demand, quiet), default=demand)
         return History((*whole, (bucket, demand)), since, max(peak, demand), _slope(whole), usual)
 
     def begin(self, elapsed: float) -> History:

@@ -112,7 +112,7 @@ def decide(observation: Observation, memory: Memory, config: Config) -> Decision
     if verdict is None and tick.jumped:
         verdict = _Verdict(held, Reason.CLOCK_JUMPED, "the clock jumped: as many replicas as there are, until the next readings")
     verdict = verdict or _blind(seen, held) or _up(seen, inputs, memory, config, calm=calm)
-    verdict = verdict or _not_down(seen, inputs, config) or _down(inputs, memory, config)
+    verdict = verdict or _not_down(seen, inputs, memory, config) or _down(inputs, memory, config)
     return Decision(verdict.replicas, verdict.reason, verdict.message, inputs, _moved(memory, held, verdict.replicas, config))
 
 
@@ -254,7 +254,7 @@ def _duty(inputs: Inputs, config: Config) -> str:
     return f"GPU duty cycle {inputs.duty_cycle_percent:.0f} %, dutyCyclePercent is {config.duty_cycle_percent:.0f}"
 
 
-def _not_down(seen: Seen, inputs: Inputs, config: Config) -> _Verdict | None:
+def _not_down(seen: Seen, inputs: Inputs, memory: Memory, config: Config) -> _Verdict | None:
     """What forbids to take one away."""
     held = inputs.asked
     if seen.broken:
@@ -270,6 +270,10 @@ def _not_down(seen: Seen, inputs: Inputs, config: Config) -> _Verdict | None:
         )
     if inputs.starting:
         return _Verdict(held, Reason.REPLICAS_STARTING, f"{inputs.starting} replicas start: none is taken away until they serve")
+    if memory.overload.last is not None and inputs.waiting:
+        # How busy the replicas are says nothing while they work off a queue, and the demand of before is over.
+        words = f"{inputs.waiting} requests wait: none is taken away, and the quiet window begins when they are gone"
+        return _Verdict(held, Reason.QUIET_WINDOW, words)
     if held == config.min_replicas or not _enough(max(inputs.demand, inputs.surge), held - 1, config):
         return _Verdict(held, Reason.STEADY, f"demand for {inputs.demand:.1f} full replicas, {held} are there")
     return _veto(seen, inputs, config, held)

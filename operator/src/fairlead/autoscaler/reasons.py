@@ -33,7 +33,7 @@ class Reason(StrEnum):
     # As many as there are.
     STEADY = "Steady", "The replicas fit the demand."
     AT_MAXIMUM = "AtMaximum", "More replicas are needed than maxReplicas allows."
-    QUIET_WINDOW = "QuietWindow", "One replica fewer would do now; it has to do for the whole quiet window."
+    QUIET_WINDOW = "QuietWindow", "One replica fewer has to do for the whole quiet window before one is taken away."
     REPLICAS_STARTING = "ReplicasStarting", "Replicas are starting: none is taken away until they serve."
     NO_REPLICA_READY = "NoReplicaReady", "No replica serves yet, so there is no demand to see."
     NO_CAPACITY = "NoCapacity", "No node takes the replicas that were asked for: no more are asked for until one does."

@@ -19,7 +19,7 @@ from fairlead.reconciler.conditions import Verdict
 from fairlead.reconciler.words import bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fairlead.autoscaler.policy import Decision, Inputs
 
@@ -67,39 +67,60 @@ def shown(report: Report | None, decision: Decision, now: float, stamp: str, *, 
     """The report after a decision; `stamp` is the time as RFC 3339. `recommended`: it is not carried out."""
     report = report or Report({})
     before = report.status
+    changes = _changes(before)
+    change = _change(before, changes, decision, stamp, recommended=recommended)
     if not before:
-        return _first(report, decision, now, stamp)
-    if before["desired"] != decision.replicas:
-        change = AutoscalingChange(
-            at=stamp,
-            before=before["desired"],
-            after=decision.replicas,
-            reason=decision.reason,
-            message=bounded(decision.message, MESSAGE_LIMIT),
-            recommended=recommended or None,
-        )
-        return Report(_status(decision, (change, *_changes(before))[:MOST_CHANGES], stamp), report.reasoned, now)
+        return _first(report, decision, change, now, stamp)
+    if change is not None:
+        changes = (change, *changes)[:MOST_CHANGES]
+    if change is not None or before["desired"] != decision.replicas:
+        return Report(_status(decision, changes, stamp), report.reasoned, now)
     if before["reason"] == decision.reason:
         return _with_learned(replace(report, other="") if report.other else report, decision.memory, now)
     if report.other != decision.reason:
         return replace(report, other=decision.reason, other_since=now)
     if now - report.other_since < STOOD_SECONDS or now - report.reasoned < APART_SECONDS:
         return report
-    return Report(_status(decision, _changes(before), stamp), now, now)
+    return Report(_status(decision, changes, stamp), now, now)
 
 
-def _changes(status: Mapping[str, Any]) -> tuple[AutoscalingChange, ...]:
-    return tuple(AutoscalingChange.model_validate(each) for each in status.get("changes", ()))
+def _changes(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = status.get("changes", ())
+    return found
 
 
-def _first(report: Report, decision: Decision, now: float, stamp: str) -> Report:
+def _change(
+    before: Mapping[str, Any], changes: Sequence[Mapping[str, Any]], decision: Decision, stamp: str, *, recommended: bool
+) -> Mapping[str, Any] | None:
+    """What this decision changes, or would change, if anything.
+
+    Measured by what is asked for; by what was shown last where that is newer: a recommendation upon another one, or a number that
+    an operator which has ended had set and not told.
+    """
+    start = decision.inputs.asked
+    if before and (recommended if changes and changes[0].get("recommended") else not recommended and start == decision.replicas):
+        start = before["desired"]
+    if start == decision.replicas:
+        return None
+    change = AutoscalingChange(
+        at=stamp,
+        before=start,
+        after=decision.replicas,
+        reason=decision.reason,
+        message=bounded(decision.message, MESSAGE_LIMIT),
+        recommended=recommended or None,
+    )
+    return change.to_wire()
+
+
+def _first(report: Report, decision: Decision, change: Mapping[str, Any] | None, now: float, stamp: str) -> Report:
     """The first one, at once unless it would be a complaint: connections to the agents are being made."""
     if decision.reason in _UNFOLLOWED:
         if report.other != decision.reason:
             return replace(report, other=decision.reason, other_since=now)
         if now - report.other_since < STOOD_SECONDS:
             return report
-    return Report(_status(decision, (), stamp), learned=now)
+    return Report(_status(decision, (change,) if change else (), stamp), learned=now)
 
 
 def _with_learned(report: Report, memory: Memory, now: float) -> Report:
@@ -150,14 +171,14 @@ def remembered(status: Mapping[str, Any]) -> Memory:
     )
 
 
-def _status(decision: Decision, changes: tuple[AutoscalingChange, ...], stamp: str) -> dict[str, Any]:
+def _status(decision: Decision, changes: Sequence[Mapping[str, Any]], stamp: str) -> dict[str, Any]:
     status = AutoscalingStatus(
         desired=decision.replicas,
         reason=decision.reason,
         message=bounded(decision.message, MESSAGE_LIMIT),
         since=stamp,
         inputs=_inputs(decision.inputs),
-        changes=list(changes),
+        changes=[AutoscalingChange.model_validate(each) for each in changes],
         learned=_learned(decision.memory),
     ).to_wire()
     return status if changes else {key: value for key, value in status.items() if key != "changes"}

@@ -25,7 +25,6 @@ _WORST = {
 class Seen:
     """The replicas of one observation, by what can be said of them."""
 
-    now: float
     asked: int
     at_once: int | None
     """Requests that a replica works on at once, if the spec says so."""
@@ -91,7 +90,6 @@ def see(observation: Observation) -> Seen:
             elif said.contradicts:
                 contradicted.append(each.name)
     return Seen(
-        now=now,
         asked=observation.asked,
         at_once=observation.at_once,
         ready=tuple(ready),

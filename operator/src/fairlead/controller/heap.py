@@ -6,11 +6,11 @@ import gc
 
 
 def settle() -> None:
-    """Have the collector never look again at what is there now.
+    """Have the collector leave alone what is there now; what goes is still freed, by its count of references.
 
-    For when the caches are full: modules, models and the first list of all objects stay, and are freed by their counts of
-    references when they go. With 1,000 ModelDeployments each full collection looked through all of them for 160 ms, and the
-    event loop stood still; afterwards it takes 15 ms (make bench-autoscaler-loop).
+    For when all objects have been listed, which puts new ones in the place of all that were there: with 1,000 ModelDeployments
+    each full collection would look through them again, and the event loop stand still for as long (make bench-autoscaler-loop
+    prints the longest).
     """
     gc.collect()
     gc.freeze()

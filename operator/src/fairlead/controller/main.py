@@ -24,7 +24,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.utils import Backoff
 
-from fairlead.controller import handlers, health, heap, login, logs
+from fairlead.controller import handlers, health, login, logs
 from fairlead.controller.autoscaling import Autoscaling
 from fairlead.controller.elector import REQUEST_SECONDS, Elector
 from fairlead.controller.metrics import Metrics
@@ -160,7 +160,6 @@ class Operator:
     async def _lead(self) -> None:
         """Stand by with a full store, and work as often as this operator is the leader."""
         await self.resync.synced.wait()
-        heap.settle()
         if self._elector is None:
             await self._work()
         else:

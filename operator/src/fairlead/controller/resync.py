@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from fairlead.controller import heap
 from fairlead.reconciler.client import ApiError
 from fairlead.reconciler.kinds import WATCHED
 
@@ -74,4 +75,5 @@ class Resync:
             # After half a round too: what a list has told is no news any more when a watch brings it.
             for key in self._store.model_deployments():
                 self._enqueue(key)
+        heap.settle()
         self.synced.set()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fairlead.autoscaler.simulator.fleet import View
     from fairlead.autoscaler.simulator.play import Policy
 
-IN_FLIGHT = (16, 24, 32, 40, 48, 64)
-"""Requests per replica: from one that is hardly busy to one that is as good as full."""
+IN_FLIGHT = (4, 8, 12, 16, 24, 32, 40, 48, 64)
+"""Requests per replica: from one that is all but idle to one that is as good as full."""
 
 
 class Static:
@@ -36,14 +36,14 @@ class Static:
 
 
 PEERS: dict[str, tuple[Callable[[float], Policy], tuple[float, ...]]] = {
-    "HPA, queue": (on_queue, (0.5, 2, 5)),
-    "HPA, duty cycle": (on_duty_cycle, (70, 80, 90)),
+    "HPA, queue": (on_queue, (0.1, 0.5, 2, 5)),
+    "HPA, duty cycle": (on_duty_cycle, (50, 60, 70, 80, 90)),
     "KEDA, in flight": (keda, IN_FLIGHT),
     "Knative KPA": (KPA, IN_FLIGHT),
     "KubeAI": (KubeAI, IN_FLIGHT),
     "Ray Serve": (RayServe, IN_FLIGHT),
     "AIBrix APA": (APA, IN_FLIGHT),
-    "llm-d WVA": (WVA, (0.2, 0.25, 0.3, 0.4, 0.8)),
+    "llm-d WVA": (WVA, (0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.8)),
     "static": (Static, (2, 3, 4, 5, 6, 8, 10, 12)),
 }
 """Name, how to make one, and the values of its main knob that are swept."""

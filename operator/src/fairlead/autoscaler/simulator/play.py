@@ -130,7 +130,9 @@ def late(traffic: Trace, played: Played) -> list[float]:
 
 def judge(traffic: Trace, played: Played) -> Result:
     """What it was worth to users, and what it cost."""
-    ordered = sorted(waited if waited >= 0 else traffic.seconds for waited in played.first)
+    first = zip(traffic.arrival, played.first, strict=True)
+    # Who never got a token has waited until the end.
+    ordered = sorted(waited if waited >= 0 else traffic.seconds - at for at, waited in first)
     return Result(
         attainment=100 * (1 - len(late(traffic, played)) / max(len(ordered), 1)),
         median=ordered[len(ordered) // 2] if ordered else 0.0,

@@ -83,7 +83,7 @@ def read(file: Path) -> Trace:
         with _open(file) as lines:
             rows = csv.reader(lines)
             columns = _columns(file, next(rows, []))
-            requests = [_request(file, rows.line_num, row, columns) for row in rows]
+            requests = [_request(file, rows.line_num, row, columns) for row in rows if row]
     except (OSError, UnicodeDecodeError, EOFError, lzma.LZMAError) as error:
         raise TraceError(f"{file}: cannot be read as a trace: {error}") from None
     if not requests:
@@ -101,9 +101,12 @@ def read(file: Path) -> Trace:
 
 
 def _open(file: Path) -> IO[str]:
+    """With or without the mark that spreadsheets put at the beginning of UTF-8."""
     if file.suffix == ".gz":
-        return gzip.open(file, "rt", newline="")
-    return lzma.open(file, "rt", newline="") if file.suffix == ".xz" else file.open(newline="")
+        return gzip.open(file, "rt", newline="", encoding="utf-8-sig")
+    if file.suffix == ".xz":
+        return lzma.open(file, "rt", newline="", encoding="utf-8-sig")
+    return file.open(newline="", encoding="utf-8-sig")
 
 
 def _columns(file: Path, header: Sequence[str]) -> list[int]:
