@@ -46,7 +46,7 @@ def show(name: str, cold_start: float, done: list[Done]) -> list[str]:
     reached = attainment >= table.ENOUGH and ratio <= table.AIM
     print(f"\nFairlead takes {ratio:.2f} times the GPU-hours of the clairvoyant{' (aim reached)' if reached else ''}.")
     for each in table.calmer(done):
-        print(f"Not its best setting: {each}.")
+        print(f"Calmer, at its price: {each}.")
     failed = table.failures(done)
     for line in failed:
         print(f"FAILED: {line}")

@@ -65,7 +65,7 @@ class Done:
     late: tuple[int, ...] = ()
     """Requests of each minute whose first token was not in time."""
     at_most: float = 0.0
-    """Share of the time in which MOST replicas were asked for."""
+    """Share of the time in which MOST replicas were asked for, or of what MOST all the time would cost, whichever is more."""
 
 
 def plan(traces: int, cold_starts: Sequence[float], *, quick: bool) -> list[Run]:
@@ -102,7 +102,7 @@ def _play(setting: Setting, traces: Sequence[Trace], works: Sequence[list[float]
         judge(traffic, played),
         played.moments,
         tuple(minutes[minute] for minute in range(int(traffic.seconds / 60) + 1)),
-        share(played.changes, start, traffic.seconds),
+        max(share(played.changes, start, traffic.seconds), played.gpu_hours * 3600 / (MOST * traffic.seconds)),
     )
 
 

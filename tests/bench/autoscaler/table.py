@@ -16,7 +16,7 @@ ENOUGH = 99.9
 GOOD = 99.0
 """Percent from which on reversals are compared: who leaves users waiting may well be calm."""
 PINNED = 0.95
-"""Share of the time at maxReplicas from which on a policy does not adapt."""
+"""Share of the time at maxReplicas, or of what that costs, from which on a policy does not adapt."""
 AIM = 1.10
 """Times the GPU-hours of the clairvoyant."""
 
@@ -36,7 +36,7 @@ def of(done: Sequence[Done], policy: str) -> list[Done]:
 
 
 def adaptive(done: Iterable[Done]) -> list[Done]:
-    """The peers that change anything: one that asks for the most nearly all the time is static under another name."""
+    """The peers that change anything: one that has or pays for the most nearly all the time is static under another name."""
     return [each for each in done if each.run.policy not in {OURS, ORACLE, STATIC} and each.at_most < PINNED]
 
 
@@ -81,15 +81,17 @@ def failures(done: Sequence[Done]) -> list[str]:
 
 
 def calmer(done: Sequence[Done]) -> list[str]:
-    """Settings that are not a peer's best and reverse no more often than Fairlead, each with its price."""
+    """What reverses no more often than Fairlead and does not count: settings that are not a peer's best, or pinned at the most."""
     (ours,) = (each.result for each in of(done, OURS))
+    counted = {id(best(of(adaptive(done), each.run.policy))) for each in adaptive(done)}
     return [
         f"{each.run.policy} at {each.run.knob:g} reverses {each.result.reversals} times, Fairlead {ours.reversals}; it had "
         f"{each.result.attainment:.3f} % in time for {each.result.gpu_hours / ours.gpu_hours:.2f} times the GPU-hours"
-        for each in adaptive(done)
-        if each.result.attainment >= GOOD
+        for each in done
+        if each.run.policy not in {OURS, ORACLE, STATIC}
+        and each.result.attainment >= GOOD
         and each.result.reversals <= ours.reversals
-        and each is not best(of(adaptive(done), each.run.policy))
+        and id(each) not in counted
     ]
 
 
