@@ -81,7 +81,7 @@ def failures(done: Sequence[Done]) -> list[str]:
 
 
 def calmer(done: Sequence[Done]) -> list[str]:
-    """What reverses no more often than Fairlead and does not count: settings that are not a peer's best, or pinned at the most."""
+    """What reverses no more often than Fairlead and does not count: not a peer's best setting, or pinned at the most."""
     (ours,) = (each.result for each in of(done, OURS))
     counted = {id(best(of(adaptive(done), each.run.policy))) for each in adaptive(done)}
     return [
