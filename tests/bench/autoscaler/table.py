@@ -81,7 +81,7 @@ def failures(done: Sequence[Done]) -> list[str]:
 
 
 def calmer(done: Sequence[Done]) -> list[str]:
-    """What reverses no more often than Fairlead and does not count: not a peer's best setting, or pinned at the most."""
+    """What reverses less often than Fairlead and does not count: not a peer's best setting, or pinned at the most."""
     (ours,) = (each.result for each in of(done, OURS))
     counted = {id(best(of(adaptive(done), each.run.policy))) for each in adaptive(done)}
     return [
@@ -90,7 +90,7 @@ def calmer(done: Sequence[Done]) -> list[str]:
         for each in done
         if each.run.policy not in {OURS, ORACLE, STATIC}
         and each.result.attainment >= GOOD
-        and each.result.reversals <= ours.reversals
+        and each.result.reversals < ours.reversals
         and id(each) not in counted
     ]
 
