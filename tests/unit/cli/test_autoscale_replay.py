@@ -78,6 +78,9 @@ def test_a_spec_is_played_and_drawn(files: Path, capsys: pytest.CaptureFixture[s
     assert attainment is not None
     assert 50 < float(attainment[1]) < 100
     assert re.search(r"^picture +busy.svg$", shown, re.MULTILINE)
+    short = re.search(r"^over the maximum +([\d.]+) % of the time more were needed than maxReplicas$", shown, re.MULTILINE)
+    assert short is not None
+    assert 0 < float(short[1]) < 60, "three are too few while it is busiest"
     drawn = ET.fromstring((files / "busy.svg").read_text())  # noqa: S314  we wrote it
     words = {each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"replicas", "requests that wait in engines", "first-token time", "p99", "median", "asked for", "ready"} <= words
@@ -200,9 +203,16 @@ def spec(**autoscaling: object) -> str:
 @pytest.mark.parametrize(
     ("wrong", "arguments", "says"),
     [
-        pytest.param({}, ["none.csv"], "none.csv: cannot be read as a trace", id="no trace"),
-        pytest.param({"t.csv": ""}, ["t.csv"], "its first line must name the columns; there is none of timestamp", id="empty"),
-        pytest.param({"t.csv": "time,prompt\n1,2"}, ["t.csv"], "there is none of generatedtokens", id="no answers"),
+        pytest.param({}, ["none.csv"], "none.csv: there is no such file", id="no trace"),
+        pytest.param(
+            {"t.csv": ""},
+            ["t.csv"],
+            "its first line must name the columns, with commas; the file is empty, with none of timestamp",
+            id="empty",
+        ),
+        pytest.param(
+            {"t.csv": "time,prompt\n1,2"}, ["t.csv"], "it is 'time,prompt', with none of generatedtokens", id="no answers"
+        ),
         pytest.param({"t.csv": "time,prompt,output\n"}, ["t.csv"], "t.csv: has no request", id="no request"),
         pytest.param(
             {"t.csv": "time,prompt,output\n1,2,3\n1,x,3"}, ["t.csv"], "t.csv, line 3: '1,x,3' is no request: write", id="bad row"
@@ -222,7 +232,7 @@ def spec(**autoscaling: object) -> str:
             {"t.csv": "time,prompt,output\n1,2,3\n1.7e9,2,3"}, ["t.csv"], "19676 days; is the arrival in seconds", id="too long"
         ),
         pytest.param({"t.csv.xz": "time"}, ["t.csv.xz"], "t.csv.xz: cannot be read as a trace", id="not compressed"),
-        pytest.param({}, ["busy.csv", "--config", "none.yaml"], "none.yaml: cannot be read as YAML", id="no spec"),
+        pytest.param({}, ["busy.csv", "--config", "none.yaml"], "none.yaml: there is no such file", id="no spec"),
         pytest.param({"chat.yaml": "a: ["}, ["busy.csv"], "chat.yaml: cannot be read as YAML", id="no YAML"),
         pytest.param({"chat.yaml": "a: 1"}, ["busy.csv"], "holds 0 objects of kind ModelDeployment", id="no ModelDeployment"),
         pytest.param({"chat.yaml": "a: 2026-13-01"}, ["busy.csv"], "chat.yaml: cannot be read as YAML: month must", id="no date"),
@@ -234,7 +244,10 @@ def spec(**autoscaling: object) -> str:
         ),
         pytest.param({"chat.yaml": spec(maxReplica=2)}, ["busy.csv"], "spec.autoscaling.maxReplica: Extra", id="unknown field"),
         pytest.param({"chat.yaml": spec(mode="External")}, ["busy.csv"], "write mode: Auto and maxReplicas", id="External"),
-        pytest.param({"chat.yaml": spec()}, ["busy.csv"], "write mode: Auto and maxReplicas", id="no bound"),
+        pytest.param({"chat.yaml": spec()}, ["busy.csv"], "spec.autoscaling has no maxReplicas; write", id="no bound"),
+        pytest.param({}, ["busy.csv", "--picture", "p.png"], "it is drawn as SVG; write a name that ends in .svg", id="a PNG"),
+        pytest.param({"b.svg": trace(1)}, ["b.svg"], "b.svg: is the traffic itself; write another name", id="over the traffic"),
+        pytest.param({}, ["busy.csv", "--times", "1000000"], "are more than the 10000000 that can be played", id="too many"),
         pytest.param(
             {"chat.yaml": spec(minReplicas=5, maxReplicas=2)}, ["busy.csv"], "minReplicas 5 and maxReplicas 2", id="bounds"
         ),

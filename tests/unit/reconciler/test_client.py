@@ -224,6 +224,18 @@ async def test_what_is_not_an_answer_of_kubernetes() -> None:
     assert not caught.value.transient
 
 
+async def test_what_answers_and_is_no_api_server() -> None:
+    """Such as a page to log in at, with the status of an answer."""
+
+    def page() -> web.Response:
+        return web.Response(body=b"<html>log in</html>", content_type="application/json")
+
+    async with client_of(Server(page)) as (client, _):
+        with pytest.raises(ApiError, match="what answers there is no API server") as caught:
+            await client.get(SERVICE, "ns", "chat")
+    assert caught.value.transient
+
+
 async def test_a_namespace_that_ends_is_recognised() -> None:
     causes = {"causes": [{"reason": "NamespaceTerminating", "message": "x"}]}
     async with client_of(Server(refusal(403, "forbidden", "Forbidden", details=causes))) as (client, _):

@@ -34,7 +34,10 @@ class Config:
             ValueError: minReplicas is below 1 or above maxReplicas.
         """
         if not 1 <= self.min_replicas <= self.max_replicas:
-            raise ValueError(f"minReplicas {self.min_replicas} and maxReplicas {self.max_replicas}: write 1 <= min <= max")
+            raise ValueError(
+                f"minReplicas {self.min_replicas} and maxReplicas {self.max_replicas}: "
+                "write 1 <= minReplicas (2 where it is not written) <= maxReplicas"
+            )
 
 
 STALE_SECONDS = 10.0

@@ -9,12 +9,13 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairlead.autoscaler.reasons import Reason
 from fairlead.autoscaler.simulator import picture
 from fairlead.autoscaler.simulator.engine import Engines, Model
 from fairlead.autoscaler.simulator.models import MODELS
 from fairlead.autoscaler.simulator.ours import Fairlead
 from fairlead.autoscaler.simulator.play import FIRST_TOKEN, TICK, judge, play
-from fairlead.autoscaler.simulator.trace import Trace, TraceError, read, repeated
+from fairlead.autoscaler.simulator.trace import ANSWER, ARRIVAL, PROMPT, Trace, TraceError, read, repeated
 from fairlead.autoscaler.spec import config
 from fairlead.cli.errors import UserError
 from fairlead.cli.files import documents, model_deployment
@@ -31,12 +32,21 @@ Simulates the replicas of a ModelDeployment under recorded traffic, with the pol
 queue and first-token time over time. No cluster is asked, and nothing is changed.
 """
 EPILOG = f"""
-TRACE is a CSV file (or .csv.gz, .csv.xz) whose first line names its columns, one for the arrival (seconds, or a date and time),
-one for the tokens of the prompt and one for those of the answer. The Azure LLM inference traces and BurstGPT can be played as
-they are. The replicas are those of an engine on one GPU, by measured constants: {", ".join(MODELS)}, or a YAML file with your own
+TRACE is a CSV file (or .csv.gz, .csv.xz) whose first line names its columns: the arrival in seconds or as a date and time
+({", ".join(ARRIVAL)}), the tokens of the prompt ({", ".join(PROMPT)})
+and those of the answer ({", ".join(ANSWER)}).
+The Azure LLM inference traces and BurstGPT can be played as they are. The replicas are those of an engine on one GPU, by measured
+constants: {", ".join(MODELS)}, or a YAML file with your own
 ({", ".join(field.name for field in fields(Model))}).
-spec.engine.maxNumSeqs, where the ModelDeployment has it, counts instead of the engine's max_running.
+spec.engine.maxNumSeqs, where the ModelDeployment has it, counts instead of the engine's max_running. A request that never got a
+token has waited until the end; a reversal is a change into the other direction within 10 minutes. What the API server would
+refuse besides is not looked for: kubectl apply --dry-run=server tells it.
 """
+
+
+_COLD_START = (
+    "that a replica takes to start (default 120); spec.autoscaling.coldStartSeconds is what is expected before one was seen"
+)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,7 +58,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="where to draw (default: the trace's name with .svg, here)")
     parser.add_argument("--engine", default="llama-3.1-8b-a100", help="name or file of its constants (default %(default)s)")
-    parser.add_argument("--cold-start", type=_positive, default=120.0, metavar="SECONDS", help="of a replica (default 120)")
+    parser.add_argument("--cold-start", type=_positive, default=120.0, metavar="SECONDS", help=_COLD_START)
     parser.add_argument("--times", type=_count, default=1, metavar="N", help="every request N times: N times the users")
     parser.add_argument("--start", type=_count, metavar="N", help="replicas at the beginning (default: minReplicas)")
     parser.add_argument(
@@ -91,12 +101,13 @@ def run(options: argparse.Namespace) -> None:
     model = constants(options.engine)
     if at_once is not None:
         model = replace(model, name=f"{model.name}, maxNumSeqs {at_once}", max_running=at_once)
+    target = _target(options.trace, options.picture)
     try:
         traffic = repeated(read(options.trace), options.times)
     except TraceError as error:
         raise UserError(str(error)) from None
-    played, changed = _play(options, settings, at_once, model, traffic)
-    target = options.picture or Path(f"{traffic.name}.svg")
+    played, decisions = _play(options, settings, at_once, model, traffic)
+    changed = [each for each in decisions if each.replicas != each.inputs.asked]
     title = f"{traffic.name}: {settings.min_replicas} to {settings.max_replicas} replicas, cold start {options.cold_start:g} s"
     refused = None
     # Before anything is printed: who reads that may stop at any line, and whatever becomes of the picture the rest is told.
@@ -107,10 +118,21 @@ def run(options: argparse.Namespace) -> None:
     if options.changes:
         for change, decision in zip(played.changes, changed, strict=True):
             print(f"{_clock(change.time)}  {change.before} -> {change.after}  {decision.reason}: {decision.message}")
-    print("\n".join(_summary(model, traffic, played, changed)))
+    print("\n".join(_summary(model, traffic, played, decisions)))
     if refused:
         raise UserError(refused)
     print(f"picture           {target}")
+
+
+def _target(trace: Path, picture: Path | None) -> Path:
+    """Where to draw: never over the traffic."""
+    name = trace.name.removesuffix(trace.suffix) if trace.suffix in {".gz", ".xz"} else trace.name
+    target = picture or Path(name).with_suffix(".svg")
+    if target.suffix != ".svg":
+        raise UserError(f"--picture {target}: it is drawn as SVG; write a name that ends in .svg")
+    if target.exists() and trace.exists() and target.samefile(trace):
+        raise UserError(f"{target}: is the traffic itself; write another name with --picture")
+    return target
 
 
 def _settings(file: Path) -> tuple[Config, int | None]:
@@ -120,7 +142,9 @@ def _settings(file: Path) -> tuple[Config, int | None]:
     if autoscaling is None:
         raise UserError(f"{file}: has no spec.autoscaling; write at least\n  autoscaling:\n    maxReplicas: 4")
     if not autoscaling.decides or autoscaling.max_replicas is None:
-        raise UserError(f"{file}: spec.autoscaling leaves the number to others; write mode: Auto and maxReplicas")
+        missing = "has no maxReplicas; write the most that may be bought, such as maxReplicas: 4"
+        others = "leaves the number to others; write mode: Auto and maxReplicas"
+        raise UserError(f"{file}: spec.autoscaling {missing if autoscaling.decides else others}")
     try:
         return config(autoscaling), spec.engine.max_num_seqs
     except ValueError as error:
@@ -164,13 +188,9 @@ def _is_number(value: object, *, whole: bool) -> bool:
 def _play(
     options: argparse.Namespace, settings: Config, at_once: int | None, model: Model, traffic: Trace
 ) -> tuple[Played, list[Decision]]:
-    """What happened, and the decision behind each change."""
-    changed: list[Decision] = []
+    """What happened, and the decision of each look."""
+    decisions: list[Decision] = []
     engines = Engines(model, traffic.arrival, traffic.prompt, traffic.output, any_replica=options.router == "any")
-
-    def remember(decision: Decision) -> None:
-        if decision.replicas != decision.inputs.asked:
-            changed.append(decision)
 
     def progress(now: float) -> None:
         if sys.stderr.isatty():
@@ -179,7 +199,7 @@ def _play(
     played = play(
         engines,
         traffic,
-        Fairlead(settings, remember, at_once=at_once),
+        Fairlead(settings, decisions.append, at_once=at_once),
         cold_start=options.cold_start,
         start=options.start or settings.min_replicas,
         most=settings.max_replicas,
@@ -188,16 +208,17 @@ def _play(
     )
     if sys.stderr.isatty():
         print("\r     \r", end="", file=sys.stderr, flush=True)
-    return played, changed
+    return played, decisions
 
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 3600:3d}:{int(seconds) % 3600 // 60:02d}:{int(seconds) % 60:02d}"
 
 
-def _summary(model: Model, traffic: Trace, played: Played, changed: list[Decision]) -> list[str]:
+def _summary(model: Model, traffic: Trace, played: Played, decisions: list[Decision]) -> list[str]:
     result = judge(traffic, played)
-    reasons = Counter(decision.reason.value for decision in changed)
+    reasons = Counter(each.reason.value for each in decisions if each.replicas != each.inputs.asked)
+    short = sum(each.reason is Reason.AT_MAXIMUM for each in decisions)
     return [
         f"traffic           {len(traffic)} requests in {_clock(traffic.seconds).strip()}",
         f"replicas of       {model.name}",
@@ -206,4 +227,5 @@ def _summary(model: Model, traffic: Trace, played: Played, changed: list[Decisio
         f"GPU-hours         {result.gpu_hours:.2f}",
         f"changes           {result.changes}, {result.reversals} of them reversals within 10 minutes",
         f"because of        {', '.join(f'{reason} {count}' for reason, count in reasons.most_common()) or 'nothing'}",
+        f"over the maximum  {100 * short / max(len(decisions), 1):.1f} % of the time more were needed than maxReplicas",
     ]

@@ -55,6 +55,7 @@ async def read(options: argparse.Namespace, kind: Kind, name: str) -> Manifest:
             raise UserError(str(error)) from None
     if found is None:
         raise UserError(
-            f"there is no {kind.name} {name} in namespace {namespace}; kubectl get {kind.plural} -A shows those there are"
+            f"there is no {kind.name} {name} in namespace {namespace}; "
+            f"kubectl get {kind.plural} -A shows those there are, where Fairlead is installed"
         )
     return found

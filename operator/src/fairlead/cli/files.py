@@ -23,6 +23,8 @@ def documents(file: Path) -> list[Any]:
     """
     try:
         return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{file}: there is no such file") from None
     # ValueError: no UTF-8, or a date such as 2026-13-01.
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{file}: cannot be read as YAML: {error}") from None

@@ -240,6 +240,8 @@ class Client:
             return await on_retry_after_error(self._attempts, _worth_repeating, attempt, self._pause, self._roll)
         except ApiException as error:
             raise _told(doing, error) from None
+        except ValueError as error:
+            raise ApiError(doing, _NO_ANSWER, "NoAnswer", f"what answers there is no API server ({error})") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(
                 doing, _NO_ANSWER, "NoAnswer", f"the API server did not answer ({str(error) or type(error).__name__})"

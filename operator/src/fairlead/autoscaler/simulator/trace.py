@@ -25,6 +25,8 @@ ANSWER = ("generatedtokens", "completion_tokens", "output_tokens", "response tok
 """Names of columns, in lower case: those of the Azure LLM traces and of BurstGPT, those of the OpenAI API, and ours."""
 MOST_TOKENS = 10_000_000
 """Of a prompt or an answer: more is a number of something else."""
+MOST_REQUESTS = 10_000_000
+"""Each takes a quarter of a kilobyte while it is read."""
 LONGEST_DAYS = 400
 """A day in milliseconds is a thousand days."""
 SPREAD_SECONDS = 2.0
@@ -62,8 +64,14 @@ def trace(name: str, requests: Iterable[Request], seconds: float) -> Trace:
 
 
 def repeated(once: Trace, times: int) -> Trace:
-    """Each request `times` times: so many times the users, with the same ups and downs."""
+    """Each request `times` times: so many times the users, with the same ups and downs.
+
+    Raises:
+        TraceError: they would be too many.
+    """
     dice = random.Random(7)  # noqa: S311  # nosec B311: the same copies every time
+    if times * len(once) > MOST_REQUESTS:
+        raise TraceError(f"{once.name}: {times} times {len(once)} requests are more than the {MOST_REQUESTS} that can be played")
     rows = zip(once.arrival, once.prompt, once.output, strict=True)
     many = [
         (max(at + dice.uniform(-SPREAD_SECONDS, SPREAD_SECONDS), 0.0) if copy else at, prompt, output)
@@ -84,6 +92,8 @@ def read(file: Path) -> Trace:
             rows = csv.reader(lines)
             columns = _columns(file, next(rows, []))
             requests = [_request(file, rows.line_num, row, columns) for row in rows if row]
+    except FileNotFoundError:
+        raise TraceError(f"{file}: there is no such file") from None
     except (OSError, UnicodeDecodeError, EOFError, lzma.LZMAError) as error:
         raise TraceError(f"{file}: cannot be read as a trace: {error}") from None
     if not requests:
@@ -116,8 +126,9 @@ def _columns(file: Path, header: Sequence[str]) -> list[int]:
     for wanted in (ARRIVAL, PROMPT, ANSWER):
         places = [names.index(name) for name in wanted if name in names]
         if not places:
-            raise TraceError(f"{file}: its first line must name the columns; there is none of {', '.join(wanted)}")
-
+            said = f"it is {','.join(header)[:200]!r}" if header else "the file is empty"
+            names_of = ", ".join(wanted)
+            raise TraceError(f"{file}: its first line must name the columns, with commas; {said}, with none of {names_of}")
         found.append(places[0])
     return found
 
