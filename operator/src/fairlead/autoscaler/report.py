@@ -98,7 +98,8 @@ def _change(
     an operator which has ended had set and not told.
     """
     start = decision.inputs.asked
-    if before and (recommended if changes and changes[0].get("recommended") else not recommended and start == decision.replicas):
+    was_recommended = bool(changes and changes[0].get("recommended"))
+    if before and was_recommended == recommended and (recommended or start == decision.replicas):
         start = before["desired"]
     if start == decision.replicas:
         return None
