@@ -73,17 +73,23 @@ def failures(done: Sequence[Done]) -> list[str]:
                 f"{name} is better at both: {peer.attainment:.3f} % for {peer.gpu_hours:.1f} GPU-hours, "
                 f"Fairlead {ours.attainment:.3f} % for {ours.gpu_hours:.1f}"
             )
-    for policy in dict.fromkeys(each.run.policy for each in adaptive(done)):
-        chosen = best(of(adaptive(done), policy))
+    for chosen in _chosen(done):
         if chosen.result.attainment >= GOOD and chosen.result.reversals <= ours.reversals:
-            found.append(f"{policy} at {chosen.run.knob:g} reverses {chosen.result.reversals} times, Fairlead {ours.reversals}")
+            name = f"{chosen.run.policy} at {chosen.run.knob:g}"
+            found.append(f"{name} reverses {chosen.result.reversals} times, Fairlead {ours.reversals}")
     return found
+
+
+def _chosen(done: Sequence[Done]) -> list[Done]:
+    """Of each peer that adapts: its best setting."""
+    peers = adaptive(done)
+    return [best(of(peers, policy)) for policy in dict.fromkeys(each.run.policy for each in peers)]
 
 
 def calmer(done: Sequence[Done]) -> list[str]:
     """What reverses less often than Fairlead and does not count: not a peer's best setting, or pinned at the most."""
     (ours,) = (each.result for each in of(done, OURS))
-    counted = {id(best(of(adaptive(done), each.run.policy))) for each in adaptive(done)}
+    counted = _chosen(done)
     return [
         f"{each.run.policy} at {each.run.knob:g} reverses {each.result.reversals} times, Fairlead {ours.reversals}; it had "
         f"{each.result.attainment:.3f} % in time for {each.result.gpu_hours / ours.gpu_hours:.2f} times the GPU-hours"
@@ -91,7 +97,7 @@ def calmer(done: Sequence[Done]) -> list[str]:
         if each.run.policy not in {OURS, ORACLE, STATIC}
         and each.result.attainment >= GOOD
         and each.result.reversals < ours.reversals
-        and id(each) not in counted
+        and each not in counted
     ]
 
 

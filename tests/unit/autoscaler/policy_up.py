@@ -13,6 +13,7 @@ from tests.unit.autoscaler.policy_cases import DUTY, FULL, QUIET, STARTING, Case
 
 JUMPED = [busy(f"replica-{index}", 0.75) for index in range(4)]
 JUMP = {f"replica-{index}": load(0.75) for index in range(4)}
+HALF = [busy(f"replica-{index}", 0.5) for index in range(2)]
 QUEUE = [busy(f"replica-{index}", 0.5, waiting=9.0) for index in range(2)]
 DEEP = Overload(deep_seconds=2.0, waiting=10.0, trend=10.0)
 """A queue that was too deep at the two looks before."""
@@ -38,7 +39,7 @@ CASES = [
     ),
     Case(
         "rising",
-        observation(busy("replica-0", 0.5), busy("replica-1", 0.5)),
+        observation(*HALF),
         rising(0.5),
         4,
         Reason.DEMAND_RISING,
@@ -46,7 +47,7 @@ CASES = [
     ),
     Case(
         "not rising: a step down only shows more",
-        observation(busy("replica-0", 0.5), busy("replica-1", 0.5)),
+        observation(*HALF),
         replace(rising(0.5), lowered=ELAPSED - 60),
         2,
         Reason.STEADY,
@@ -54,7 +55,7 @@ CASES = [
     ),
     Case(
         "not rising: what a step down does to the slope takes a while to go through",
-        observation(busy("replica-0", 0.5), busy("replica-1", 0.5)),
+        observation(*HALF),
         replace(rising(0.5), lowered=ELAPSED - 240),
         2,
         Reason.STEADY,
@@ -62,7 +63,7 @@ CASES = [
     ),
     Case(
         "rising, long after a step down",
-        observation(busy("replica-0", 0.5), busy("replica-1", 0.5)),
+        observation(*HALF),
         replace(rising(0.5), lowered=ELAPSED - 260),
         4,
         Reason.DEMAND_RISING,
@@ -70,7 +71,7 @@ CASES = [
     ),
     Case(
         "rising, where a start takes an hour: no slope is carried on for more than five minutes",
-        observation(busy("replica-0", 0.5), busy("replica-1", 0.5)),
+        observation(*HALF),
         replace(rising(0.5), cold_start=3600.0),
         7,
         Reason.DEMAND_RISING,
@@ -227,7 +228,7 @@ CASES = [
     ),
     Case(
         "the duty cycle alone is no vote: it is high at little load",
-        observation(busy("replica-0", 0.5), busy("replica-1", 0.5)),
+        observation(*HALF),
         memory(0.5, 0.5),
         2,
         Reason.STEADY,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from fairlead.autoscaler import learning
@@ -206,10 +207,7 @@ def _wanted(seen: Seen, inputs: Inputs, memory: Memory, config: Config, *, calm:
         needed = busy + queue / learning.DRAIN * percent / 100
         least = (helped + inputs.unreadable if helped else healthy) + 1
         votes.append((max(_carry(needed, percent), least), Reason.QUEUE_HIGH))
-    wanted, reason = votes[0]
-    for number, other in votes[1:]:
-        if number > wanted:
-            wanted, reason = number, other
+    wanted, reason = max(votes, key=itemgetter(0))
     wanted = min(wanted, most) + replaced
     target, duty = config.duty_cycle_percent, inputs.duty_cycle_percent
     if target is not None and duty is not None and duty > target and inputs.waiting > 0:

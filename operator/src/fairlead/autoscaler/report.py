@@ -67,7 +67,7 @@ def shown(report: Report | None, decision: Decision, now: float, stamp: str, *, 
     """The report after a decision; `stamp` is the time as RFC 3339. `recommended`: it is not carried out."""
     report = report or Report({})
     before = report.status
-    changes = _changes(before)
+    changes: Sequence[Mapping[str, Any]] = before.get("changes", ())
     change = _change(before, changes, decision, stamp, recommended=recommended)
     if not before:
         return _first(report, decision, change, now, stamp)
@@ -82,11 +82,6 @@ def shown(report: Report | None, decision: Decision, now: float, stamp: str, *, 
     if now - report.other_since < STOOD_SECONDS or now - report.reasoned < APART_SECONDS:
         return report
     return Report(_status(decision, changes, stamp), now, now)
-
-
-def _changes(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = status.get("changes", ())
-    return found
 
 
 def _change(

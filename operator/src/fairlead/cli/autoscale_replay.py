@@ -118,7 +118,9 @@ def run(options: argparse.Namespace) -> None:
     if options.changes:
         for change, decision in zip(played.changes, changed, strict=True):
             print(f"{_clock(change.time)}  {change.before} -> {change.after}  {decision.reason}: {decision.message}")
-    print("\n".join(_summary(model, traffic, played, decisions)))
+    print("\n".join(_summary(model, traffic, played, changed)))
+    short = sum(each.reason is Reason.AT_MAXIMUM for each in decisions) / max(len(decisions), 1)
+    print(f"over the maximum  {100 * short:.1f} % of the time more were needed than maxReplicas")
     if refused:
         raise UserError(refused)
     print(f"picture           {target}")
@@ -215,10 +217,9 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 3600:3d}:{int(seconds) % 3600 // 60:02d}:{int(seconds) % 60:02d}"
 
 
-def _summary(model: Model, traffic: Trace, played: Played, decisions: list[Decision]) -> list[str]:
+def _summary(model: Model, traffic: Trace, played: Played, changed: list[Decision]) -> list[str]:
     result = judge(traffic, played)
-    reasons = Counter(each.reason.value for each in decisions if each.replicas != each.inputs.asked)
-    short = sum(each.reason is Reason.AT_MAXIMUM for each in decisions)
+    reasons = Counter(decision.reason.value for decision in changed)
     return [
         f"traffic           {len(traffic)} requests in {_clock(traffic.seconds).strip()}",
         f"replicas of       {model.name}",
@@ -227,5 +228,4 @@ def _summary(model: Model, traffic: Trace, played: Played, decisions: list[Decis
         f"GPU-hours         {result.gpu_hours:.2f}",
         f"changes           {result.changes}, {result.reversals} of them reversals within 10 minutes",
         f"because of        {', '.join(f'{reason} {count}' for reason, count in reasons.most_common()) or 'nothing'}",
-        f"over the maximum  {100 * short / max(len(decisions), 1):.1f} % of the time more were needed than maxReplicas",
     ]
