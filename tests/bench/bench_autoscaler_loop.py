@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median_high
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -304,10 +305,11 @@ def _told(models: int, steady: Window, wave: Window, record: Measured, client: C
     if not steady.looks:
         print("no look came to its end: give it more --seconds, or fewer --models")
         return 1
-    costs = sorted(1000 * each.decide_cpu for each in steady.looks)
-    cost = costs[len(costs) // 2]
-    floor = sorted(1000 * each.peer_cpu for each in steady.looks)[len(costs) // 2]
-    print(f"deciding for {models}: {cost:.0f} ms of CPU ({costs[0]:.0f} to {costs[-1]:.0f}), aim: at most {DECIDING_AIM_MS:.0f}")
+    costs = [1000 * each.decide_cpu for each in steady.looks]
+    cost = median_high(costs)
+    floor = median_high(1000 * each.peer_cpu for each in steady.looks)
+    spread = f"{min(costs):.0f} to {max(costs):.0f}"
+    print(f"deciding for {models}: {cost:.0f} ms of CPU ({spread}), aim: at most {DECIDING_AIM_MS:.0f}")
     print(f"the HPA's rule alone, which remembers and explains nothing: {floor:.1f} ms, a {cost / floor:.0f}th")
     return 0 if cost <= DECIDING_AIM_MS else 1
 
@@ -317,8 +319,7 @@ def _p99(values: Sequence[float]) -> str:
 
 
 def _median(part: Window, name: str) -> str:
-    values = sorted(1000 * getattr(each, name) for each in part.looks)
-    return f"{values[len(values) // 2]:.0f}" if values else "-"
+    return f"{median_high(1000 * getattr(each, name) for each in part.looks):.0f}" if part.looks else "-"
 
 
 def main() -> int:
